@@ -1,0 +1,89 @@
+"""What every card has in common, and the types of the numbers on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+from wafer2token.evidence.errors import InputError
+from wafer2token.evidence.number import GRADES, Number
+
+
+@dataclass(frozen=True)
+class Unit:
+    """Marks a field as a number with evidence, measured in ``unit``; refuses negatives unless ``signed``."""
+
+    unit: str
+    signed: bool = False
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        def read(raw: object) -> Number:
+            if isinstance(raw, Number):
+                return raw
+            try:
+                return Number.parse(raw, self.unit, "", signed=self.signed)
+            except InputError as error:
+                raise PydanticCustomError(
+                    "number", "{text}", {"problems": error.problems, "text": str(error)}
+                ) from None
+
+        return core_schema.no_info_plain_validator_function(read)
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        quantity = {"type": ["string", "number"], "description": f"a number and a unit of {self.unit}"}
+        properties: dict[str, Any] = dict.fromkeys(("value", "low", "mid", "high"), quantity)
+        properties |= {
+            "grade": {"enum": list(GRADES)},
+            "source": {"type": ["array", "string"]},
+            "note": {"type": "string"},
+        }
+        return {"type": "object", "properties": properties}
+
+
+Ratio = Annotated[Number, Unit("1")]
+FlopRate = Annotated[Number, Unit("FLOP/s")]
+ByteRate = Annotated[Number, Unit("B/s")]
+Bytes = Annotated[Number, Unit("B")]
+Seconds = Annotated[Number, Unit("s")]
+Watts = Annotated[Number, Unit("W")]
+Dollars = Annotated[Number, Unit("USD")]
+Area = Annotated[Number, Unit("m^2")]
+Frequency = Annotated[Number, Unit("Hz")]
+
+
+class Card(BaseModel):
+    """Base of all cards: an id, a name, other names, and a date to which the card speaks."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+    id: str = Field(pattern=r"^[a-z0-9][a-z0-9_]*$")
+    name: str
+    aliases: tuple[str, ...] = ()
+    as_of: date | None = None
+    note: str = ""
+
+    def numbers(self) -> Iterator[tuple[str, Number]]:
+        """Every number on the card with its dotted path, in the order of the fields."""
+        yield from _walk("", {name: getattr(self, name) for name in type(self).model_fields})
+
+    def number(self, path: str) -> Number:
+        """The number at a dotted path such as ``memory.bandwidth``; KeyError when there is none."""
+        return dict(self.numbers())[path]
+
+
+def _walk(path: str, value: object) -> Iterator[tuple[str, Number]]:
+    if isinstance(value, Number):
+        yield path, value
+    elif isinstance(value, BaseModel):
+        yield from _walk(path, {name: getattr(value, name) for name in type(value).model_fields})
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _walk(f"{path}.{key}" if path else str(key), item)
+    elif isinstance(value, (list, tuple)):
+        for i, item in enumerate(value):
+            yield from _walk(f"{path}[{i}]", item)

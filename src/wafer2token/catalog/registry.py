@@ -1,0 +1,17 @@
+"""Which kinds of card exist, and the class that reads each. Cards of a kind lie in ``data/<kind>/*.toml``."""
+
+KINDS: dict[str, str] = {
+    "chip": "wafer2token.catalog.kinds.chip:ChipCard",
+    "system": "wafer2token.catalog.kinds.system:SystemCard",
+    "model": "wafer2token.catalog.kinds.model:ModelCard",
+    "process": "wafer2token.catalog.kinds.process:ProcessCard",
+    "tool": "wafer2token.catalog.kinds.tool:ToolCard",
+    "memory": "wafer2token.catalog.kinds.memory:MemoryCard",
+    "quantity": "wafer2token.catalog.kinds.quantity:QuantityCard",
+    "supply": "wafer2token.catalog.kinds.supply:SupplyCard",
+    "rule": "wafer2token.catalog.kinds.rule:RuleCard",
+    "item": "wafer2token.catalog.kinds.item:ItemCard",
+    "calibration": "wafer2token.catalog.kinds.calibration:CalibrationCard",
+    "claim": "wafer2token.catalog.kinds.claim:ClaimCard",
+    "source": "wafer2token.catalog.kinds.source:SourceCard",
+}

@@ -1,0 +1,1 @@
+"""One accelerator: how long a kernel takes."""

@@ -1,0 +1,123 @@
+"""Tables for people, JSON and CSV for programs: data to stdout, messages and progress to stderr."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+Row = Mapping[str, Any]
+WIDTH = 100
+
+
+def formats(command: F) -> F:
+    """Adds ``--json`` and ``--csv`` to a command; it receives ``fmt`` as "table", "json" or "csv"."""
+    for flag in ("csv", "json"):
+        command = click.option(f"--{flag}", "fmt", flag_value=flag, help=f"{flag.upper()} on stdout.")(command)
+    return command
+
+
+def emit(rows: Sequence[Row], columns: Mapping[str, str] | Sequence[str], title: str = "", fmt: str | None = None,
+         document: Any = None, note: str = "") -> None:  # fmt: skip
+    """Prints rows as a table, or as CSV, or (``document``, else the rows) as JSON.
+
+    Args:
+        rows: one mapping per row.
+        columns: key -> heading, in order (or just the keys).
+        fmt: None or "table", "json", "csv".
+        document: what ``--json`` prints instead of the bare rows.
+        note: a line under the table (not in JSON or CSV).
+    """
+    headings = dict(columns) if isinstance(columns, Mapping) else {c: c for c in columns}
+    if fmt == "json":
+        emit_json(document if document is not None else [dict(r) for r in rows])
+    elif fmt == "csv":
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerow(headings)
+        writer.writerows([r.get(k, "") for k in headings] for r in rows)
+    else:
+        _table(rows, headings, title, note)
+
+
+def emit_json(document: Any) -> None:
+    """JSON on stdout, keys in the given order, not-a-number as null."""
+    click.echo(json.dumps(_plain(document), indent=2, ensure_ascii=False))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    if isinstance(value, float) and value != value:
+        return None
+    if hasattr(value, "tolist"):
+        return _plain(value.tolist())
+    if hasattr(value, "isoformat"):
+        return value.isoformat()
+    return value
+
+
+def _table(rows: Sequence[Row], headings: Mapping[str, str], title: str, note: str) -> None:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=title or None, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False, expand=False)
+    numeric = {k for k in headings if rows and all(_is_number(r.get(k)) for r in rows)}
+    for key, heading in headings.items():
+        table.add_column(heading, justify="right" if key in numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(_cell(row.get(k))) for k in headings))
+    screen = console()
+    screen.print(table)
+    if note:
+        screen.print(Text(note), style="dim")
+
+
+def console() -> Any:
+    """A rich console on stdout: the terminal's width on a terminal, 100 columns and no colour elsewhere."""
+    from rich.console import Console
+
+    if sys.stdout.isatty():
+        return Console(file=sys.stdout, highlight=False)
+    return Console(file=sys.stdout, width=WIDTH, no_color=True, highlight=False, force_terminal=False)
+
+
+def _is_number(value: object) -> bool:
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return True
+    return isinstance(value, str) and bool(value) and value.lstrip("-+<>≤≥~ ")[:1].isdigit()
+
+
+def _cell(value: object) -> str:
+    if value is None or (isinstance(value, float) and value != value):
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return str(value)
+
+
+@contextmanager
+def progress(total: int, what: str) -> Iterator[Callable[[str], None]]:
+    """Progress on stderr, on a terminal only: call the yielded function once per finished step with its name."""
+    if not sys.stderr.isatty():
+        yield lambda step: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=total)
+
+        def advance(step: str) -> None:
+            bar.update(task, advance=1, description=f"{what}: {step}")
+
+        yield advance

@@ -1,0 +1,1 @@
+"""Export rules by date: may this item go there, and why (not)?"""

@@ -1,0 +1,1 @@
+"""Exposures to wafers per month; defects to good and usable dies; cost of a die."""

@@ -1,0 +1,1 @@
+"""Many chips: links, topologies, collectives."""

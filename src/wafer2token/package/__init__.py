@@ -1,0 +1,1 @@
+"""Dies and HBM stacks to chips: bonding, stacking, assembly yield and cost."""

@@ -1,0 +1,1 @@
+"""Requests through a batching engine: latency, throughput, capacity under an SLO, cost per token."""

@@ -1,0 +1,1 @@
+"""Software stacks: measured efficiency over time, operator coverage, code audit."""

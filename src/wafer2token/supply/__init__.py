@@ -1,0 +1,1 @@
+"""Stocks and flows by quarter: what is made, what binds, who owns what."""

@@ -1,0 +1,1 @@
+"""Parallel plans, memory, step time, failures and goodput, days and cost."""
