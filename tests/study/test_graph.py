@@ -44,7 +44,12 @@ def test_explain_is_depth_first_and_carries_the_weakest_grade():
     g.leaf("chip.z.tdp", number(1, 2, "assumed"))
     g.add("total", "W", lambda a, b: a + b, "sum", a="compare.x.twice", b="chip.z.tdp")
     lines = list(g.explain("total"))
-    assert [(x.depth, x.name) for x in lines] == [(0, "total"), (1, "compare.x.twice"), (2, "chip.x.tdp"), (1, "chip.z.tdp")]
+    assert [(x.depth, x.name) for x in lines] == [
+        (0, "total"),
+        (1, "compare.x.twice"),
+        (2, "chip.x.tdp"),
+        (1, "chip.z.tdp"),
+    ]
     assert [x.grade for x in lines] == ["assumed", "vendor", "vendor", "assumed"]
     assert lines[1].title == "Twice the power."
     assert list(g.order()).index("chip.x.tdp") < list(g.order()).index("total")

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Self, cast
 
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
@@ -79,7 +79,7 @@ class Card(BaseModel):
     def with_number(self, path: str, number: Number) -> Self:
         """A copy of the card with the number at ``path`` replaced; KeyError when there is none."""
         self.number(path)
-        return _replaced(self, path, number)
+        return cast("Self", _replaced(self, path, number))
 
 
 def _replaced(value: Any, path: str, number: Number) -> Any:

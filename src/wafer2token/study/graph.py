@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from wafer2token import catalog
 from wafer2token.evidence.errors import InputError, unknown
-from wafer2token.evidence.number import GRADES, Grade, Number, weakest
+from wafer2token.evidence.number import Grade, Number, weakest
 from wafer2token.evidence.sampling import draw, recorded, summary
 
 Array = npt.NDArray[np.float64]
@@ -122,13 +122,13 @@ class Graph:
             quantity = self.quantities[current]
             if quantity.number is not None:
                 seen[current] = None
-            stack += reversed(quantity.inputs.values())
+            stack += quantity.inputs.values()
         return sorted(seen)
 
     def grade(self, name: str) -> Grade:
         """The weakest grade on the paths under a result."""
         grades = [q.number.grade for leaf in self.leaves_under(name) if (q := self.quantities[leaf]).number is not None]
-        return weakest(grades) if grades else GRADES[0]
+        return weakest(grades) if grades else "measured"
 
     def sources(self, name: str) -> tuple[str, ...]:
         """Every source under a result, each once."""
