@@ -14,8 +14,8 @@ T = TypeVar("T", bound=Callable[..., Any])
 
 
 def kernel(function: T) -> T:
-    """Compile an inner function of the engine."""
-    compiled: T = numba.njit(function, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline=True)
+    """Compile an inner function of the engine (it allocates nothing, so no reference is counted)."""
+    compiled: T = numba.njit(function, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True)
     return compiled
 
 

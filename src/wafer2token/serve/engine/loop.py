@@ -26,6 +26,8 @@ from .state import (
     ROBIN,
     ROUND_ROBIN,
     STATIC,
+    STEP,
+    WAKING,
     WIRED,
     World,
 )
@@ -77,7 +79,8 @@ def hand_over(w: World, r: int, i: int, at: float) -> None:
     w.trip[i].replica = r
     enqueue(w, r, i, False)
     if w.fleet[r].mode == IDLE:
-        begin(w, r, at)
+        w.fleet[r].mode = WAKING
+        w.fleet[r].wake = at
     elif w.fleet[r].mode == JUMP and w.knobs.policy != STATIC:
         if w.lane.shape[1] == 1 and not first_in_line:
             return
@@ -168,7 +171,7 @@ def stop(w: World, r: int, at: float) -> None:
             steps -= 1
         advance(w, r, steps, at)
         end_decoders(w, r, at)
-    elif w.fleet[r].mode != IDLE:
+    elif w.fleet[r].mode == STEP:
         advance(w, r, 0, at)
 
 
@@ -240,13 +243,14 @@ def run(w: World, until: float) -> None:
         w.now[0] = at
         if breaks == at:
             change(w, at)
-        elif ends == at:
-            finish(w, r)
-            begin(w, r, at)
         elif lands == at:
             land(w, at)
-        else:
+        elif comes == at:
             arrive(w, at)
+        else:
+            if w.fleet[r].mode != WAKING:
+                finish(w, r)
+            begin(w, r, at)
     for i in range(w.load.shape[0]):
         if w.trip[i].status == PENDING and i < w.count[NEXT]:
             w.trip[i].status = LOST if until == math.inf else PENDING

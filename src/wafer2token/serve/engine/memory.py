@@ -22,13 +22,16 @@ def private_blocks(w: World, i: int) -> int:
 
 @kernel
 def fits(w: World, r: int, i: int) -> bool:
-    """Whether replica r can admit request i now."""
+    """Whether replica r can admit request i now, beside what its decoders need for their next step."""
     need = private_blocks(w, i)
+    if w.trip[i].computed >= w.trip[i].target:
+        need += 1  # it decodes at once, and its first step may need a block
     start = w.load[i].hash_start
     for k in range(full_hashes(w, i)):
         if w.cache[r, w.hashes[start + k]].users == 0:
             need += w.knobs.hash_blocks
-    if need > free_blocks(w, r):
+    grows = w.phase[r, w.fleet[r].step % w.knobs.cycle]
+    if need + grows > free_blocks(w, r):
         return False
     if w.knobs.reserve > 0.0:
         return bool(w.fleet[r].promised + promise(w, i) <= w.fleet[r].blocks)

@@ -103,7 +103,7 @@ def begin(w: World, r: int, at: float) -> None:
     if tokens > 0:
         begin_step(w, r, tokens, work)
     elif w.fleet[r].batch > 0:
-        begin_jump(w, r)
+        begin_jump(w, r, gone)
     else:
         w.fleet[r].mode = IDLE
         w.fleet[r].wake = math.inf
@@ -127,10 +127,13 @@ def begin_step(w: World, r: int, tokens: int, work: float) -> None:
 
 
 @kernel
-def begin_jump(w: World, r: int) -> None:
-    """As many decode steps as nothing can change: until a request ends or the KV blocks run out."""
+def begin_jump(w: World, r: int, gone: bool) -> None:
+    """As many decode steps as nothing can change: until a request ends or the KV blocks run out.
+
+    After a preemption (``gone``) nobody was admitted, so that the next step looks at the queue again.
+    """
     limit = w.slots[r, 0].heap_step - w.fleet[r].step
-    if w.fleet[r].debt > 0.0:
+    if w.fleet[r].debt > 0.0 or (gone and w.fleet[r].waiting > 0):
         limit = 1
     plan_jump(w, r, roomy_steps(w, r, limit))
     w.fleet[r].jump_first += w.fleet[r].debt
