@@ -1,5 +1,7 @@
 """Yield models against the golden values of the facts, their order, limits and inverses."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -38,7 +40,7 @@ def test_density_per_pass_golden():
 def test_order_of_the_four_models(area, density):
     a, d = area * CM2, density * PER_CM2
     ordered = [yields.poisson(a, d), yields.murphy(a, d), yields.negative_binomial(a, d, 2.0), yields.seeds(a, d)]
-    assert all(x <= y + 1e-12 for x, y in zip(ordered, ordered[1:], strict=False))
+    assert all(x <= y + 1e-12 for x, y in itertools.pairwise(ordered))
 
 
 @given(st.floats(0.05, 10.0), st.floats(0.01, 1.5), st.integers(1, 80))
@@ -53,7 +55,7 @@ def test_yield_falls_in_area_density_and_layers(area, density, layers):
 @pytest.mark.parametrize("clustering", [None, 2.0])
 def test_harvest_does_not_rise_in_needed_cores_and_ends_at_the_plain_model(clustering):
     values = [float(yields.harvest(A910B, D, 25, k, 0.5, clustering)) for k in range(15, 26)]
-    assert all(x >= y - 1e-12 for x, y in zip(values, values[1:], strict=False))
+    assert all(x >= y - 1e-12 for x, y in itertools.pairwise(values))
     plain = yields.poisson(A910B, D) if clustering is None else yields.negative_binomial(A910B, D, clustering)
     assert values[-1] == pytest.approx(float(plain))
 

@@ -133,7 +133,7 @@ def defect_density(model: str, area: ArrayLike, fraction: ArrayLike, clustering:
         alpha = np.asarray(clustering, float)
         return np.asarray(alpha * (np.power(y, -1.0 / alpha) - 1.0) / a)
     if model == "murphy":
-        return invert(lambda faults: murphy(1.0, faults), y, 1e3) / a
+        return np.asarray(invert(lambda faults: murphy(1.0, faults), y, 1e3) / a)
     raise ValueError(f"unknown yield model {model!r}; known: {', '.join(MODELS)}")
 
 

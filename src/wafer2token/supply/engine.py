@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from wafer2token import catalog
+from wafer2token.evidence.sampling import draw
 from wafer2token.supply.dies import NodeYield, node_yield
 from wafer2token.supply.inputs import Inputs
 from wafer2token.supply.timeline import FIRST, QUARTER_S
@@ -131,8 +133,8 @@ def supplies(inputs: Inputs) -> Supplies:
     dies["bank"] = first_quarters(inputs, inputs.one("die_bank"), inputs.one("die_bank_in_hand"), 3)
     huawei, others = stack_arrivals(inputs)
     kirin = wafers["phones"] * node.gross_kirin[:, None] * node.kirin
-    imports = inputs.now("price_h20") * h20(inputs)
-    demand = np.maximum(inputs.now("demand") * QUARTER_S - imports, 0.0) / inputs.now("price_910c")
+    imports = price("h20", inputs)[:, None] * h20(inputs)
+    demand = np.maximum(inputs.now("demand") * QUARTER_S - imports, 0.0) / price("ascend_910c", inputs)[:, None]
     return Supplies(
         wafers=wafers,
         wafers_arrived={use: delayed(wafers[use], lag, history) for use in per_wafer},
@@ -149,6 +151,11 @@ def supplies(inputs: Inputs) -> Supplies:
 def h20(inputs: Inputs) -> Array:
     """H20 delivered per quarter: what NVIDIA can ship, through the American and then the Chinese gate."""
     return inputs.now("h20_vendor") * inputs.now("h20_licence") * inputs.now("h20_acceptance") * QUARTER_S
+
+
+def price(chip: str, inputs: Inputs) -> Array:
+    """Price of a chip by its card [USD], [samples]."""
+    return draw(catalog.number(f"chip.{chip}.price"), f"chip.{chip}.price", inputs.samples, inputs.seed)
 
 
 @dataclass(frozen=True)
@@ -200,6 +207,7 @@ class Packaging:
     stacks_used: Array
     dies_won: Mapping[str, Array]
     stacks_won: Array
+    orders: Array
     binding: NDArray[np.int8]
 
 
@@ -207,25 +215,28 @@ def package(inputs: Inputs, arriving: Supplies) -> Packaging:
     """Runs Huawei's packaging quarter by quarter.
 
     Bank and SMIC dies are one stock for the assembler and are used in proportion. Scrapped packages take their parts
-    along, except the share that rework wins back into the stocks of the next quarter.
+    along, except the share that rework wins back into the stocks of the next quarter. Orders that are not met stay on
+    the book (in 2024 buyers had ordered several times what they received).
     """
     samples, count = inputs.samples, inputs.timeline.count
     names = ("starts_950", "starts_pairs", "from_bank", "stock_bank", "stock_910", "stock_950", "stock_stacks", "used_bank",
-             "used_910", "used_950", "stacks_used", "won_bank", "won_910", "won_950", "stacks_won")  # fmt: skip
+             "used_910", "used_950", "stacks_used", "won_bank", "won_910", "won_950", "stacks_won", "orders")  # fmt: skip
     out = {name: np.zeros((samples, count)) for name in names}
     binding = np.zeros((samples, count), np.int8)
     stock = {kind: np.zeros(samples) for kind in ("bank", "910", "950", "stacks")}
     attach, singles = inputs.now("attach_yield"), np.clip(inputs.now("share_910b"), 0.0, 1.0)
     rework = np.clip(inputs.now("rework"), 0.0, 1.0)
-    stacks_in = sum(arriving.stacks.values())
+    orders = np.zeros(samples)
+    stacks_in = np.asarray(sum(arriving.stacks.values()))
     pair_stacks = singles * 2.0 * inputs.now("stacks_910b") + (1.0 - singles) * inputs.now("stacks_910c")
     for q in range(count):
         stock["bank"] = stock["bank"] + arriving.dies["bank"][:, q]
         stock["910"] = stock["910"] + arriving.dies["ascend_910"][:, q]
         stock["950"] = stock["950"] + arriving.dies["ascend_950"][:, q]
         stock["stacks"] = stock["stacks"] + stacks_in[:, q]
+        orders = orders + arriving.demand[:, q]
         recipe = Recipe(inputs.now("stacks_950")[:, q], pair_stacks[:, q])
-        door = (stock["bank"] + stock["910"], stock["950"], stock["stacks"], arriving.assembly[:, q], arriving.demand[:, q])
+        door = (stock["bank"] + stock["910"], stock["950"], stock["stacks"], arriving.assembly[:, q], orders / attach[:, q])
         newer, pairs = allocate(*door, recipe)
         binding[:, q] = binding_stage(*door, recipe)
         from_bank = np.where(door[0] > 0, stock["bank"] / np.where(door[0] > 0, door[0], 1.0), 0.0)
@@ -237,7 +248,8 @@ def package(inputs: Inputs, arriving: Supplies) -> Packaging:
                "stacks": lost_newer * recipe.stacks_950 + lost_pairs * recipe.stacks_pair}  # fmt: skip
         for kind in stock:
             stock[kind] = np.maximum(stock[kind] - used[kind], 0.0) + rework[:, q] * won[kind]
-        row = {"starts_950": newer, "starts_pairs": pairs, "from_bank": from_bank,
+        orders = np.maximum(orders - (newer + pairs) * attach[:, q], 0.0)
+        row = {"orders": orders, "starts_950": newer, "starts_pairs": pairs, "from_bank": from_bank,
                **{f"stock_{k}": v for k, v in stock.items()},
                **{f"used_{k}": used[k] for k in ("bank", "910", "950")}, "stacks_used": used["stacks"],
                **{f"won_{k}": rework[:, q] * won[k] for k in ("bank", "910", "950")}, "stacks_won": rework[:, q] * won["stacks"]}  # fmt: skip
@@ -248,7 +260,7 @@ def package(inputs: Inputs, arriving: Supplies) -> Packaging:
         stock_bank=out["stock_bank"], stock_910=out["stock_910"], stock_950=out["stock_950"],
         stock_stacks=out["stock_stacks"], dies_used={k: out[f"used_{k}"] for k in ("bank", "910", "950")},
         stacks_used=out["stacks_used"], dies_won={k: out[f"won_{k}"] for k in ("bank", "910", "950")},
-        stacks_won=out["stacks_won"], binding=binding,
+        stacks_won=out["stacks_won"], orders=out["orders"], binding=binding,
     )  # fmt: skip
 
 
