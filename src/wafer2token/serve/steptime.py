@@ -1,0 +1,144 @@
+"""How long one engine step takes: operators of the model, timed on the chip and the fabric of a plan."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from wafer2token.chip import Accelerator, op_time
+from wafer2token.fabric import Fabric, collective_time, combine_time, dispatch_time
+from wafer2token.workload import COMMUNICATION, ModelShape, Op, make_pass, operators
+from wafer2token.workload.dtypes import dtype_bytes
+
+from .overhead import Overhead
+from .plan import Plan
+
+F = NDArray[np.float64]
+ATTENTION = frozenset({"attention_prefill", "attention_decode", "mla_decode", "attention_index"})
+EXPERTS = frozenset({"experts_up", "experts_down", "experts_activation"})
+
+
+@dataclass(frozen=True)
+class StepTime:
+    """Duration of a step and its parts [s], all of one shape.
+
+    ``total`` = max(device, host) + step overhead; ``device`` = compute, attention and communication, of which
+    ``hidden`` runs beside other work.
+    """
+
+    total: F
+    compute: F
+    attention: F
+    experts: F
+    communication: F
+    hidden: F
+    host: F
+
+    @property
+    def device(self) -> F:
+        """Time the accelerators are busy or communicate."""
+        return self.compute + self.attention + self.experts + self.communication - self.hidden
+
+    def bound_by(self) -> str:
+        """The largest part, by its mean."""
+        parts = {
+            "compute": self.compute, "attention": self.attention, "experts": self.experts,
+            "communication": self.communication - self.hidden, "host": self.total - self.device,
+        }  # fmt: skip
+        return max(parts, key=lambda name: float(np.mean(parts[name])))
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What a step runs on: accelerator and fabric per rank, and the host's share."""
+
+    acc: Accelerator
+    fab: Fabric
+    overhead: Overhead
+
+
+def decode_step_time(shape: ModelShape, machine: Machine, plan: Plan, batch: ArrayLike, kv_len: ArrayLike) -> StepTime:
+    """One decode step of an instance.
+
+    Args:
+        batch: sequences of the whole instance (they are spread over ``dp`` and, in time, over ``pp``).
+        kv_len: tokens of context per sequence. Both broadcast.
+
+    Returns:
+        Times [samples?, ...] of one forward pass over all layers, drafts verified and made included.
+    """
+    own = np.maximum(np.asarray(batch, float) / (plan.dp * plan.pp), 1.0)
+    kv = np.asarray(kv_len, float)
+    kv = np.broadcast_to(kv, np.broadcast_shapes(own.shape, kv.shape))
+    q = 1 + plan.drafts
+    ops = _operators(shape, plan, "decode", own, q, kv + q, own * q)
+    steps = _timed(machine, plan, ops, own * q, own.shape)
+    if plan.drafts:
+        steps = _with_drafts(shape, machine, plan, own, kv, steps)
+    return _total(machine, plan, steps, np.asarray(batch, float), "decode")
+
+
+def prefill_step_time(
+    shape: ModelShape, machine: Machine, plan: Plan, prompts: ArrayLike, q_len: ArrayLike, past: ArrayLike = 0.0
+) -> StepTime:
+    """One prefill step over ``prompts`` sequences of ``q_len`` new tokens each after ``past`` cached ones.
+
+    The prompts are spread over ``dp``; fewer prompts than that leave ranks idle.
+    """
+    q, before = np.asarray(q_len, float), np.asarray(past, float)
+    own = np.maximum(np.asarray(prompts, float) / (plan.dp * plan.pp), 1.0)
+    ops = _operators(shape, plan, "prefill", own, q, q + before, own * q)
+    share = np.minimum(np.asarray(prompts, float) / (plan.dp * plan.pp), 1.0)
+    steps = _timed(machine, plan, ops, own * q, np.broadcast_shapes(own.shape, q.shape, before.shape), share)
+    return _total(machine, plan, steps, np.asarray(prompts, float), "prefill")
+
+
+def _operators(shape: ModelShape, plan: Plan, phase: str, batch: Any, q: Any, kv: Any, tokens: Any, mtp: bool = False) -> list[Op]:
+    return operators(
+        shape, phase, tokens, batch, q, kv, plan.tp, plan.ep, weight_dtype=plan.weights, act_dtype=plan.activations,
+        kv_dtype=plan.kv, expert_tp=plan.expert_tp, expert_dtype=plan.experts, imbalance=plan.imbalance, mtp=mtp,
+    )  # fmt: skip
+
+
+def _timed(machine: Machine, plan: Plan, ops: list[Op], tokens: Any, shape: Any, share: Any = 1.0) -> dict[str, F]:
+    """Seconds by part; ``share`` scales the experts where only part of the ranks bring tokens."""
+    parts: dict[str, Any] = dict.fromkeys(("compute", "attention", "experts", "communication"), 0.0)
+    count = 0.0
+    for op in ops:
+        if op.family in COMMUNICATION:
+            seconds = op.count * communication_time(machine.fab, op, plan)
+            parts["communication"] = parts["communication"] + seconds
+            continue
+        part = "attention" if op.family in ATTENTION else "experts" if op.name in EXPERTS else "compute"
+        seconds = op.count * op_time(machine.acc, op, True)
+        parts[part] = parts[part] + (seconds * share if part == "experts" else seconds)
+        count += float(np.max(op.count)) * float(np.max(op.args.get("ops", 1)))
+    out = {name: _shaped(value, shape) for name, value in parts.items()}
+    if plan.pp > 1:
+        message = np.asarray(tokens) * _hidden_bytes(ops, plan)
+        hop = collective_time(machine.fab, "p2p", message, 2)
+        out["communication"] = out["communication"] + plan.pp * hop
+    out["launches"] = np.asarray(count)
+    return out
+
+
+def _hidden_bytes(ops: list[Op], plan: Plan) -> float:
+    embedding = next(op for op in ops if op.family == "embedding")
+    return float(np.max(embedding.args["bytes"])) / 2.0 / float(np.max(embedding.count))
+
+
+def _shaped(value: Any, shape: Any) -> F:
+    array = np.asarray(value, float)
+    return np.broadcast_to(array, np.broadcast_shapes(array.shape, shape)).astype(float)
+
+
+def communication_time(fab: Fabric, op: Op, plan: Plan) -> Any:
+    """Seconds of one collective or expert exchange of an operator list."""
+    a = op.args
+    if op.family == "collective":
+        return collective_time(fab, a["op"], a["bytes"], a["ranks"])
+    exchange = dispatch_time if op.family == "dispatch" else combine_time
+    return exchange(fab, a["tokens"], a["hidden_size"], a["top_k"], a["ep"], a["bytes_per_element"], imbalance=a["imbalance"])
