@@ -4,9 +4,9 @@ from importlib import import_module
 from typing import Any
 
 _NAMES = {
-    "Accelerator": "accelerator",
-    "accelerator": "accelerator",
-    "from_card": "accelerator",
+    "Accelerator": "machine",
+    "accelerator": "machine",
+    "from_card": "machine",
     "attention_decode_time": "kernels",
     "attention_prefill_time": "kernels",
     "grouped_matmul_time": "kernels",

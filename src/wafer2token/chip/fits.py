@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 from functools import cache
 from typing import Any
@@ -26,8 +27,10 @@ FAMILIES: dict[str, type[Any]] = {
 }
 """Kernel family -> the class of its parameters."""
 
-_STANDS_IN = {"grouped_gemm": "gemm", "mla_prefill": "attention_prefill", "mla_decode": "attention_decode", "quantise": "memory"}  # fmt: skip
+_STANDS_IN = {"grouped_gemm": "gemm", "mla_prefill": "attention_prefill", "mla_decode": "attention_decode", "quantise": "memory", "memory": "quantise"}  # fmt: skip
 _DTYPE_STANDS_IN = {"fp16": "bf16", "tf32": "bf16", "fp32": "bf16", "fp8": "bf16", "int8": "bf16", "fp4": "fp8", "int4": "int8"}  # fmt: skip
+_STATED = math.log(1.5)
+"""Spread, as a logarithm, of parameters that were stated or derived and not fitted: a factor of 1.5 either way."""
 _PLATFORM = {"NVIDIA": "cuda", "AMD": "rocm", "Huawei": "cann", "Huawei HiSilicon": "cann", "Intel": "oneapi", "Google": "xla"}  # fmt: skip
 
 
@@ -123,6 +126,5 @@ def _fit(card: Any, family: str, basis: str) -> FamilyFit:
     given = {k: float(v) for group in (card.times, card.rates, card.sizes, card.ratios) for k, v in group.items()}
     values = kind(**{f.name: given[f.name] for f in fields(kind)})
     fit = card.fit
-    return FamilyFit(
-        values, float(fit.low), float(fit.high), float(fit.bias), card.id, basis, card.stack, card.dtype
-    )
+    low, high, bias = (float(fit.low), float(fit.high), float(fit.bias)) if fit else (-_STATED, _STATED, _STATED)
+    return FamilyFit(values, low, high, bias, card.id, basis, card.stack, card.dtype)

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from wafer2token.chip.accelerator import Accelerator, lead
-from wafer2token.chip.formats import stored_bytes
 from wafer2token.chip.attention import TILE, decode_seconds, prefill_seconds
+from wafer2token.chip.formats import stored_bytes
+from wafer2token.chip.machine import Accelerator, lead
 from wafer2token.chip.matmul import matmul_seconds
 from wafer2token.chip.streaming import stream_seconds
 from wafer2token.evidence.errors import InputError, Problem, unknown
@@ -203,14 +203,14 @@ def host_overhead(acc: Accelerator, mode: str = "graph", n_ops: Floats = 1) -> A
 
     Args:
         acc: the accelerator.
-        mode: "eager" (the framework launches each operator) or "graph" (a captured graph is replayed).
+        mode: "eager" (the framework launches each operator) or "graph" (one captured graph is replayed).
         n_ops: operators of the step.
     """
     fit = acc.fit("host").values
     if mode not in ("eager", "graph"):
         raise InputError(unknown("mode", mode, ["eager", "graph"]))
     count = positive("n_ops", n_ops, least=0.0)
-    return np.asarray(lead(acc.slowdown, np.ndim(count)) * count * getattr(fit, mode))
+    return np.asarray(count * fit.eager if mode == "eager" else np.minimum(count, 1.0) * fit.replay)
 
 
 def _finished(acc: Accelerator, family: str, dtype: str, time: Array, ndim: int, graph: bool) -> Array:

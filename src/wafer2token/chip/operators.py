@@ -8,7 +8,6 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from wafer2token.chip.accelerator import Accelerator
 from wafer2token.chip.formats import computed_in, stored_bytes
 from wafer2token.chip.kernels import (
     attention_decode_time,
@@ -18,6 +17,7 @@ from wafer2token.chip.kernels import (
     memory_time,
     roofline_time,
 )
+from wafer2token.chip.machine import Accelerator
 from wafer2token.evidence.errors import InputError, unknown
 
 Array = npt.NDArray[np.float64]
@@ -70,12 +70,11 @@ def _grouped(acc: Accelerator, op: Any, graph: bool) -> Array:
 
 def _prefill(acc: Accelerator, op: Any, graph: bool) -> Array:
     a = op.args
-    time = attention_prefill_time(
+    return attention_prefill_time(
         acc, a["batch"], _least_one(a["q_len"]), a["kv_len"], _least_one(a["heads"] / np.asarray(a.get("cp", 1))),
         _least_one(a["kv_heads"]), a["qk_dim"], a["v_dim"], a.get("causal", True), _seen(a), _dtype(op), _cache(op), graph,
         backward=getattr(op, "direction", "forward") == "backward",
     )  # fmt: skip
-    return time
 
 
 def _decode(acc: Accelerator, op: Any, graph: bool) -> Array:

@@ -20,10 +20,10 @@ class StreamFit:
 
 @dataclass(frozen=True)
 class HostFit:
-    """Host time per operator [s] when the framework launches each, and when a captured graph is replayed."""
+    """Host time [s]: per operator when the framework launches each (``eager``), and per replay of a graph (``replay``)."""
 
     eager: float
-    graph: float
+    replay: float
 
 
 @dataclass(frozen=True)

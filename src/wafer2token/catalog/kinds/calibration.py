@@ -38,6 +38,7 @@ class CalibrationCard(Card):
     ``target`` is a chip id, a fabric id, or the name of a class of chips (``cuda``, ``cann``, ``any``) for chips
     without measurements. ``times``, ``rates``, ``sizes`` and ``ratios`` hold the parameters by the
     names of the equations; ``default`` marks the stack that speaks for the target when none is named.
+    Without ``fit`` the parameters were stated or derived, not fitted.
     """
 
     subject: Subject
@@ -51,4 +52,4 @@ class CalibrationCard(Card):
     rates: dict[str, ByteRate] = {}
     sizes: dict[str, Bytes] = {}
     ratios: dict[str, Ratio] = {}
-    fit: Fit
+    fit: Fit | None = None

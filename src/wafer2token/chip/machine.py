@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import date as Date
 from typing import Any, Literal
 
 import numpy as np
@@ -43,13 +43,14 @@ class Accelerator:
         scale: kernel family -> factor on its time: the draw of its systematic error times ``slowdown``.
         slowdown: factor on all kernel times, for software that is not yet (or no longer) as good as the measured.
         samples: number of samples, None for the central case.
+        fits: parameters that take the place of the cards', by kernel family.
     """
 
     id: str
     name: str
     vendor: str
     stack: str | None
-    date: Date | None
+    date: dt.date | None
     per: Per
     peaks: Mapping[str, Value]
     hbm_bytes_per_s: Value
@@ -60,6 +61,7 @@ class Accelerator:
     slowdown: Value = 1.0
     samples: int | None = None
     seed: int = 0
+    fits: Mapping[str, FamilyFit] = field(default_factory=dict, repr=False)
     scale: dict[str, Value] = field(default_factory=dict, repr=False, compare=False)
 
     def peak(self, dtype: str) -> Value:
@@ -79,6 +81,8 @@ class Accelerator:
 
     def fit(self, family: str, dtype: str = "") -> FamilyFit:
         """The fitted parameters of a kernel family on this chip and stack."""
+        if family in self.fits:
+            return self.fits[family]
         return family_fit(self.id, self.vendor, self.stack, family, dtype)
 
     def factor(self, family: str, dtype: str = "") -> Value:
@@ -90,13 +94,17 @@ class Accelerator:
             self.scale[family] = _lognormal(fit.bias, f"chip.{self.id}.{family}", self.samples, self.seed)
         return np.asarray(self.scale[family] * self.slowdown)
 
+    def with_fit(self, family: str, fit: FamilyFit) -> Accelerator:
+        """The same chip with other parameters for one kernel family."""
+        return replace(self, fits={**self.fits, family: fit}, scale={})
+
     def slowed(self, factor: Value) -> Accelerator:
         """The same chip with all kernel times multiplied by ``factor``."""
         return replace(self, slowdown=self.slowdown * factor)
 
 
 def accelerator(
-    chip_id: str, stack: str | None = None, date: Date | None = None, samples: int | None = None, seed: int = 0,
+    chip_id: str, stack: str | None = None, date: dt.date | None = None, samples: int | None = None, seed: int = 0,
     per: Per = "chip", slowdown: Value = 1.0,
 ) -> Accelerator:  # fmt: skip
     """The accelerator of a chip card with the efficiencies of its calibration cards.
@@ -119,7 +127,7 @@ def accelerator(
 
 
 def from_card(
-    card: Any, stack: str | None = None, date: Date | None = None, samples: int | None = None, seed: int = 0,
+    card: Any, stack: str | None = None, date: dt.date | None = None, samples: int | None = None, seed: int = 0,
     per: Per = "chip", slowdown: Value = 1.0,
 ) -> Accelerator:  # fmt: skip
     """`accelerator` for a chip card in hand (one that a scenario changed, or a user's own)."""
@@ -162,9 +170,8 @@ def _units(card: Any, dies: int) -> float:
     for key in _UNIT_KEYS:
         if key in card.cores:
             return float(card.cores[key]) * (dies if key.endswith("_per_die") else 1)
-    rate = float(max(card.peak.values(), key=float))
-    usual = float(get("calibration", "class_any_unit").rates["per_unit"]) if False else 7.5e12
-    return max(1.0, round(rate / usual))
+    rate = float(card.peak.get("bf16") or card.peak.get("fp16") or max(card.peak.values(), key=float))
+    return max(1.0, round(rate / float(get("calibration", "compute_unit").ratios["rate"])))
 
 
 def _lognormal(sd: float, name: str, n: int, seed: int) -> Array:
