@@ -12,6 +12,7 @@ KINDS: dict[str, str] = {
     "rule": "wafer2token.catalog.kinds.rule:RuleCard",
     "item": "wafer2token.catalog.kinds.item:ItemCard",
     "calibration": "wafer2token.catalog.kinds.calibration:CalibrationCard",
+    "study": "wafer2token.catalog.kinds.study:StudyCard",
     "claim": "wafer2token.catalog.kinds.claim:ClaimCard",
     "source": "wafer2token.catalog.kinds.source:SourceCard",
 }
