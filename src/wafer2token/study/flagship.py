@@ -146,10 +146,9 @@ def node_gap(graph: Graph) -> list[Verdict]:
 
 
 def _volume(process: str) -> tuple[float, float]:
-    card = catalog.get("process", process)
-    dated = card.volume
+    dated = catalog.get("study", "nodes").volume_start.get(process)
     if dated is None:
-        raise EvidenceError(f"{process}: no start of volume on the card")
+        raise EvidenceError(f"{process}: no start of volume on the card study.nodes")
     first, last = dated.span()
     return float(first.toordinal()), float(last.toordinal())
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from wafer2token.catalog.card import Card, Ratio, Seconds, Unit
+from wafer2token.catalog.statement import Dated
 from wafer2token.evidence.number import Number
 
 
@@ -22,3 +23,4 @@ class StudyCard(Card):
     hazard: Annotated[Number, Unit("1/year")] | None = None
     horizon: Seconds | None = None
     energy_per_token_penalty: Ratio | None = None
+    volume_start: dict[str, Dated] = {}
