@@ -24,6 +24,7 @@ VERBS: dict[str, str] = {
     "validate": "wafer2token.study.validate:validate",
     "calibrate": "wafer2token.study:calibrate",
     "list_cards": "wafer2token.catalog:list_cards",
+    "save": "wafer2token.report.save:save",
     "show": "wafer2token.catalog:show",
 }
 

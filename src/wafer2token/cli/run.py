@@ -32,6 +32,7 @@ def command(scenario: str | None, settings: tuple[str, ...], samples: int | None
       w2t run
       w2t run my.toml --set "chip.ascend_910c.tdp=550 W" --samples 500
     """
+    from wafer2token.report.save import save
     from wafer2token.study.run import run, steps
     from wafer2token.study.scenario import read
 
@@ -39,8 +40,10 @@ def command(scenario: str | None, settings: tuple[str, ...], samples: int | None
     if print_config:
         emit_json(asked.model_dump(by_alias=True, mode="json"))
         return
-    with progress(steps(asked), asked.name) as done:
-        result = run(asked, workers=workers, done=done, out=out or f"runs/{asked.name}")
+    with progress(steps(asked) + 1, asked.name) as done:
+        result = run(asked, workers=workers, done=done)
+        folder = save(result, out or f"runs/{asked.name}")
+        done("report")
     if fmt == "json":
         emit_json(result.to_dict())
         return
@@ -53,4 +56,4 @@ def command(scenario: str | None, settings: tuple[str, ...], samples: int | None
         emit(rows, columns, title)
     for name, reason in result.problems.items():
         click.echo(f"no answer for {name}: {reason}", err=True)
-    click.echo(f"{result.folder}/report.html", err=True)
+    click.echo(f"{folder}/report.html", err=True)

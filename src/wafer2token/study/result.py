@@ -60,7 +60,6 @@ class RunResult:
     series: Mapping[str, Any]
     details: Mapping[str, Any]
     graph: Graph = field(repr=False)
-    folder: str = ""
 
     def pairs(self) -> list[tuple[str, str]]:
         """The ids of the pairs compared."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,6 @@ def run(
     seed: int | None = None,
     workers: int = 1,
     done: Callable[[str], None] | None = None,
-    out: str | Path | None = None,
 ) -> RunResult:
     """The whole chain on a scenario: supply, comparison, training, serving, claims.
 
@@ -38,7 +36,6 @@ def run(
         seed: the scenario's own when None.
         workers: processes for the engines; any number gives the same result.
         done: called with the name of each finished step.
-        out: folder to write (see docs/house.md); nothing is written when None.
 
     Raises:
         InputError: the scenario is wrong; every problem at once.
@@ -48,12 +45,7 @@ def run(
     always, dated = overrides(asked)
     outcomes = perform_all(chain.jobs(asked, dated), always, workers, tell)
     with overlay(always):
-        result = assemble(asked, outcomes, tell)
-    if out is None:
-        return result
-    from wafer2token.study.write import write_run
-
-    return replace(result, folder=str(write_run(result, out)))
+        return assemble(asked, outcomes, tell)
 
 
 def steps(scenario: Scenario) -> int:

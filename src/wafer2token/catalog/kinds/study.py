@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated
 
+from pydantic import Field
+
 from wafer2token.catalog.card import Card, Ratio, Seconds, Unit
 from wafer2token.catalog.statement import Dated
 from wafer2token.evidence.number import Number
@@ -23,4 +25,4 @@ class StudyCard(Card):
     hazard: Annotated[Number, Unit("1/year")] | None = None
     horizon: Seconds | None = None
     energy_per_token_penalty: Ratio | None = None
-    volume_start: dict[str, Dated] = {}
+    volume_start: dict[str, Dated] = Field(default_factory=dict)
