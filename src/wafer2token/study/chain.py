@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from wafer2token import catalog
-from wafer2token.evidence.number import Number
 from wafer2token.study.comparison import Measure
 from wafer2token.study.graph import Graph
 from wafer2token.study.jobs import Job, Outcome
 from wafer2token.study.scenario import Scenario, Service, Training, entity, positive
+from wafer2token.study.supply_job import supply_job
+from wafer2token.study.use_jobs import serving_job, training_job
 
 TRAIN_MEASURES = (
     Measure("step_time", "training: step time", "s", False),
@@ -28,7 +29,7 @@ SERVE_MEASURES = (
 )
 
 
-def jobs(scenario: Scenario, dated: Mapping[str, Mapping[str, Number]]) -> list[Job]:
+def jobs(scenario: Scenario) -> list[Job]:
     """The engines that a scenario calls, in the order of the chain."""
     out: list[Job] = []
     if scenario.supply is not None:
@@ -69,7 +70,9 @@ def rows(outcome: Outcome) -> list[tuple[str, str, str, str]]:
     section, _, item = outcome.prefix.partition(".")
     labels: Mapping[str, str] = outcome.details.get("labels", {})
     shown = {m.key: m.label.partition(": ")[2] for m in (*TRAIN_MEASURES, *SERVE_MEASURES)} | dict(labels)
-    return [(section, item or section, shown[key], f"{outcome.prefix}.{key}") for key in outcome.results if key in shown]
+    return [
+        (section, item or section, shown[key], f"{outcome.prefix}.{key}") for key in outcome.results if key in shown
+    ]
 
 
 def headline(graph: Graph) -> list[str]:
@@ -91,15 +94,34 @@ def series(graph: Graph, details: Mapping[str, Any]) -> dict[str, Any]:
     return out
 
 
-def model_jobs(model: str, ids: Sequence[str], chips: int | None, isl: int, osl: int, tpot: str, samples: int, seed: int) -> list[Job]:
+def model_jobs(
+    model: str, ids: Sequence[str], chips: int | None, isl: int, osl: int, tpot: str, samples: int, seed: int
+) -> list[Job]:
     """Training and serving of a model on two chips or systems, for ``compare --model``."""
     out: list[Job] = []
     for name in ids:
         kind, card = entity(name)
         count = chips or (int(card.count.mid) if kind == "system" and card.count else 1024)
-        tokens = {"model": model, "on": name, "chips": count, "tokens": 1e12, "plan": None, "dtype": "bf16", "samples": samples, "seed": seed}
+        tokens = {
+            "model": model,
+            "on": name,
+            "chips": count,
+            "tokens": 1e12,
+            "plan": None,
+            "dtype": "bf16",
+            "samples": samples,
+            "seed": seed,
+        }
         out.append(Job(f"train.{name}", f"training on {count} chips", training_job, tokens))
-        service = {"model": model, "on": name, "isl": isl, "osl": osl, "tpot": positive(tpot, "s"), "samples": samples, "seed": seed}
+        service = {
+            "model": model,
+            "on": name,
+            "isl": isl,
+            "osl": osl,
+            "tpot": positive(tpot, "s"),
+            "samples": samples,
+            "seed": seed,
+        }
         out.append(Job(f"serve.{name}", "serving", serving_job, service))
     return out
 

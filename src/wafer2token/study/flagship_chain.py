@@ -13,6 +13,7 @@ from wafer2token.study import economics
 from wafer2token.study.graph import Array, Graph
 from wafer2token.study.verdict import Verdict, judge, within
 
+_YEAR_S = 365.25 * 86400.0
 _DOMESTIC = ("ascend_910c", "cloudmatrix384", "ascend_910b3")
 _FOREIGN = ("h100_sxm", "h800_sxm", "gb200_nvl72")
 
@@ -77,17 +78,25 @@ def training_slowdown(graph: Graph, details: Mapping[str, Any]) -> list[Verdict]
                 f"factors: {medians}",
             )
         )
-        chips = graph.add(f"{base}.slowdown_equal_chips", "1", _equal_chips, "time at an equal number of chips", k=name,
-                          peak_ours=f"{ours}.peak_per_chip", peak_theirs=f"{theirs}.peak_per_chip")  # fmt: skip
+        chips = graph.add(f"{base}.slowdown_equal_chips", "1", economics.slowdown, "the same with tokens/s per chip in place of MFU",
+                          mfu_ratio=_rate_ratio(graph, base, ours, theirs), availability_ratio=f"{base}.availability_ratio", engineering=engineering)  # fmt: skip
         out.append(judge(graph, "S1-030", f"time at an equal number of chips, {model}, {pair}", "5/3 to 7/3", chips, within(graph, chips, 5 / 3, 7 / 3),
-                         "the same factors times the ratio of peaks per chip"))  # fmt: skip
+                         "one chip there for one chip here"))  # fmt: skip
     if not out:
         raise EvidenceError("the scenario trains no model on both an Ascend and an NVIDIA fleet")
     return out
 
 
-def _equal_chips(k: Array, peak_ours: Array, peak_theirs: Array) -> Array:
-    return k * peak_theirs / peak_ours
+def _rate_ratio(graph: Graph, base: str, ours: str, theirs: str) -> str:
+    key = "tokens_per_s_per_chip"
+    return graph.add(
+        f"{base}.rate_ratio",
+        "1",
+        divide,
+        "tokens/s per chip, there over here",
+        amount=f"{ours}.{key}",
+        per=f"{theirs}.{key}",
+    )
 
 
 def lag(graph: Graph, details: Mapping[str, Any]) -> list[Verdict]:
@@ -198,7 +207,7 @@ def supply_and_demand(graph: Graph, details: Mapping[str, Any]) -> list[Verdict]
 
 
 def _value_share(units: Array, price: Array, demand: Array) -> Array:
-    return units * price / demand
+    return units / _YEAR_S * price / demand
 
 
 def what_binds(graph: Graph, details: Mapping[str, Any]) -> list[Verdict]:
@@ -252,7 +261,7 @@ def premium_and_resilience(graph: Graph, details: Mapping[str, Any]) -> list[Ver
         key = f"supply.{knocked}.share_kept_2026"
         if key in graph.quantities:
             out.append(judge(graph, "S1-036", f"resilient: share of 2026 output kept with {knocked.replace('_', ' ')}", "at least 0.5", key,
-                             graph.values[key] >= 0.5, "same draws with the input taken away from 2026 on"))  # fmt: skip
+                             graph.values[key] >= 0.5, "same draws, never having had the input"))  # fmt: skip
     if not out:
         raise EvidenceError("needs a training pair and the knock-outs of the supply run")
     return out

@@ -42,15 +42,15 @@ def run(
     """
     asked = scenario if isinstance(scenario, Scenario) else read(scenario, settings, samples=samples, seed=seed)
     tell = done or (lambda step: None)
-    always, dated = overrides(asked)
-    outcomes = perform_all(chain.jobs(asked, dated), always, workers, tell)
+    always = overrides(asked)
+    outcomes = perform_all(chain.jobs(asked), always, workers, tell)
     with overlay(always):
         return assemble(asked, outcomes, tell)
 
 
 def steps(scenario: Scenario) -> int:
     """How many steps ``run`` tells of."""
-    return len(chain.jobs(scenario, {})) + len({n for pair in scenario.compare for n in pair}) + 1
+    return len(chain.jobs(scenario)) + len({n for pair in scenario.compare for n in pair}) + 1
 
 
 def assemble(scenario: Scenario, outcomes: list[Outcome], tell: Callable[[str], None]) -> RunResult:

@@ -1,0 +1,30 @@
+"""Training and serving as jobs: the engines' answers as samples with units."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from wafer2token.train import train
+
+_DAY_S = 86400.0
+
+
+def training_job(
+    model: str, on: str, chips: int, tokens: float, plan: str | None, dtype: str, samples: int, seed: int
+) -> Mapping[str, Any]:
+    """The best plan for a model on a fleet (or the plan given)."""
+    made = train(model, on, chips, tokens, plan=plan, dtype=dtype, samples=samples, seed=seed)
+    results: dict[str, tuple[Any, str]] = {
+        "step_time": (made.step_time_s, "s"),
+        "mfu": (made.mfu["megatron"], "1"),
+        "tokens_per_s_per_chip": (made.tokens_per_s / chips, "token/s"),
+        "goodput": (made.goodput, "1"),
+        "time": (made.days * _DAY_S, "s"),
+        "energy": (made.energy_j, "J"),
+    }
+    if np.isfinite(made.cost_usd).any():
+        results["cost"] = (made.cost_usd, "USD")
+    return {"results": results, "details": {"answer": made.to_dict()}}
