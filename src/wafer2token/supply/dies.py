@@ -14,6 +14,7 @@ from wafer2token.supply.timeline import QUARTER_S
 Array = NDArray[np.float64]
 LAST_REPORT = 2027.0
 WAFER_DIAMETER = 0.3
+BEST = 0.98
 
 
 @dataclass(frozen=True)
@@ -79,20 +80,23 @@ def core_die(inputs: Inputs, product: str) -> CoreDie:
 def node_yield(inputs: Inputs) -> NodeYield:
     """Defect density from the reported yield as it is counted, then every die's yield from that density.
 
-    After the last reported year the density relaxes towards that of a mature line, never upwards.
+    After the last reported year the density relaxes towards that of a mature line, never upwards. EUV takes away the
+    defects of the passes it saves. A yield factor of a scenario multiplies Ascend yields, up to BEST.
     """
     die, newer = core_die(inputs, "910b"), core_die(inputs, "950")
     reported = np.clip(inputs.all("reported_yield"), 1e-3, 0.999)
     as_full = yields.defect_density("negative_binomial", die.area[:, None], reported, die.clustering[:, None])
     counts_full = inputs.one("yield_counting")[:, None] > 0.5
     density = np.where(counts_full, as_full, die.density_of_usable(reported))
-    density = _learn(density, inputs)
+    saved = inputs.all("euv_share") * (inputs.one("euv_passes_saved") * inputs.one("pass_density"))[:, None]
+    density = np.maximum(_learn(density, inputs) - saved, 1e-3 * density)
+    factor = inputs.all("yield_factor")
     kirin = yields.negative_binomial(inputs.one("die_area_kirin")[:, None], density, die.clustering[:, None])
     return NodeYield(
         density=density,
-        full_910b=die.full(density),
-        usable_910b=die.usable(density),
-        usable_950=newer.usable(density),
+        full_910b=np.minimum(die.full(density) * factor, BEST),
+        usable_910b=np.minimum(die.usable(density) * factor, BEST),
+        usable_950=np.minimum(newer.usable(density) * factor, BEST),
         kirin=kirin,
         gross_910b=inputs.one("gross_dies_910b"),
         gross_950=geometry.dies_per_wafer_simple(newer.area, WAFER_DIAMETER),

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from wafer2token import catalog
 from wafer2token.evidence.sampling import draw
+from wafer2token.fab.capacity import fleet
 from wafer2token.supply.dies import NodeYield, node_yield
 from wafer2token.supply.inputs import Inputs
 from wafer2token.supply.timeline import FIRST, QUARTER_S
@@ -56,12 +57,29 @@ def shares(inputs: Inputs) -> dict[str, Array]:
             "phones": np.clip(1.0 - ascend - cambricon - hygon, 0.0, 1.0)}  # fmt: skip
 
 
+def capacity(inputs: Inputs, name: str) -> Array:
+    """Wafers out per quarter of a line, [samples, history + quarters].
+
+    With tools served it is what the claimant says. Where service is cut, the line loses `tool_ageing` a year and grows
+    only by the share of the planned growth that domestic tools carry (fleet dynamics of tools, in wafers).
+    """
+    planned = inputs.all(name) * QUARTER_S
+    served = np.clip(inputs.all("tool_service"), 0.0, 1.0)
+    if np.all(served == 1.0):
+        return planned
+    loss = (1.0 - np.exp(-inputs.all("tool_ageing") * QUARTER_S)) * (1.0 - served)
+    carried = served + (1.0 - served) * np.clip(inputs.all("domestic_tool_share"), 0.0, 1.0)
+    growth = np.diff(planned, axis=1)
+    arrivals = np.where(growth > 0, growth * carried[:, 1:], growth)
+    return np.concatenate([planned[:, :1], np.maximum(fleet(planned[:, 0], arrivals, loss[:, 1:]), 0.0)], axis=1)
+
+
 def split_wafers(inputs: Inputs) -> dict[str, Array]:
     """Wafers out per quarter by use, [samples, history + quarters]; the uses sum to all wafers."""
     share = shares(inputs)
     loss = inputs.all("wafer_loss")
-    shared = (inputs.all("smic_wafers") + inputs.all("huahong_wafers")) * QUARTER_S
-    own = inputs.all("huawei_fab_wafers") * QUARTER_S
+    shared = capacity(inputs, "smic_wafers") + capacity(inputs, "huahong_wafers")
+    own = capacity(inputs, "huawei_fab_wafers")
     own_ascend = np.clip(inputs.all("huawei_fab_ascend_share"), 0.0, 1.0)
     ascend = (shared * share["ascend"] + own * own_ascend) * (1.0 - loss)
     newer = np.clip(inputs.all("share_950"), 0.0, 1.0)
@@ -131,6 +149,7 @@ def supplies(inputs: Inputs) -> Supplies:
     per_wafer = {"ascend_910": old, "ascend_950": new, "cambricon": old, "hygon": old}
     dies = {use: delayed(wafers[use] * good, lag, history) for use, good in per_wafer.items()}
     dies["bank"] = first_quarters(inputs, inputs.one("die_bank"), inputs.one("die_bank_in_hand"), 3)
+    dies["bank"][:, 3:] += (inputs.now("die_bank_rate") * QUARTER_S)[:, 3:]
     huawei, others = stack_arrivals(inputs)
     kirin = wafers["phones"] * node.gross_kirin[:, None] * node.kirin
     imports = price("h20", inputs)[:, None] * h20(inputs)

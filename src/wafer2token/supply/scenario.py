@@ -15,6 +15,7 @@ from wafer2token.evidence.errors import InputError, Problem, unknown
 from wafer2token.supply.inputs import Inputs, read_changes
 
 ACTUAL = "actual"
+NOT_SHARES = ("clustering", "pue", "yield_factor")
 
 
 class Scenario(BaseModel):
@@ -95,21 +96,9 @@ def check(inputs: Inputs, scenario: Scenario) -> None:
     if all(fixed(n) for n in wafer_shares) or any(fixed(n) and np.max(inputs.now(n)) > 1 for n in wafer_shares):
         total = float(np.max(sum(inputs.now(n) for n in wafer_shares)))
         if total > 1 + 1e-9:
-            report(
-                "more wafers are given away than are made",
-                wafer_shares,
-                total,
-                "shares that sum to at most 1",
-                "lower one share",
-            )
+            report("more wafers are given away than are made", wafer_shares, total, "shares that sum to at most 1", "lower one share")
     for name, card in inputs.cards.items():
-        if (
-            card.unit == "1"
-            and name != "clustering"
-            and fixed(name)
-            and float(np.max(inputs.now(name))) > 1 + 1e-9
-            and name != "pue"
-        ):
+        if card.unit == "1" and name not in NOT_SHARES and fixed(name) and float(np.max(inputs.now(name))) > 1 + 1e-9:
             report("a share above 1", (name,), float(np.max(inputs.now(name))), "0 to 1", "write 0.3 or 30 %")
     if (fixed("hbm_rush") or fixed("hbm_foreign")) and np.any(inputs.one("hbm_rush") > inputs.one("hbm_foreign")):
         report("more stacks are rushed in than are sold in all", ("hbm_rush", "hbm_foreign"),
