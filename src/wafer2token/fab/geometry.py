@@ -112,7 +112,9 @@ def fits_reticle(width: ArrayLike, height: ArrayLike, reticle_width: float, reti
     return np.asarray(upright | ((h <= reticle_width) & (w <= reticle_height)))
 
 
-def reticle_utilisation(width: ArrayLike, height: ArrayLike, reticle_width: float, reticle_height: float) -> Array:
+def reticle_utilisation(
+    width: ArrayLike, height: ArrayLike, reticle_width: float, reticle_height: float
+) -> Array:
     """Share of the exposure field filled by whole dies, `A floor(W/w) floor(H/h) / (W H)`, best orientation.
 
     Lengths in m; 0 where the die does not fit. Scales exposures per wafer. Source: nanocad-lab/CATCH.

@@ -17,9 +17,7 @@ def density_after(initial: ArrayLike, floor: ArrayLike, elapsed: ArrayLike, cons
 
 def density_wright(initial: ArrayLike, cumulative: ArrayLike, exponent: ArrayLike) -> Array:
     """Wright's law, `D_i n^-b` after n cumulative wafers (n >= 1)."""
-    return np.asarray(
-        np.asarray(initial, float) * np.power(np.asarray(cumulative, float), -np.asarray(exponent, float))
-    )
+    return np.asarray(np.asarray(initial, float) * np.power(np.asarray(cumulative, float), -np.asarray(exponent, float)))
 
 
 def yield_gompertz(ceiling: ArrayLike, displacement: ArrayLike, rate: ArrayLike, elapsed: ArrayLike) -> Array:

@@ -58,9 +58,7 @@ def density_per_pass(yield_few: ArrayLike, yield_many: ArrayLike, extra_passes: 
     return np.asarray((np.power(ratio, 1.0 / np.asarray(extra_passes, float)) - 1.0) / np.asarray(area, float))
 
 
-def overlay_yield(
-    margin: ArrayLike, overlay: ArrayLike, cd: ArrayLike, roughness: ArrayLike, pairs: ArrayLike
-) -> Array:
+def overlay_yield(margin: ArrayLike, overlay: ArrayLike, cd: ArrayLike, roughness: ArrayLike, pairs: ArrayLike) -> Array:
     """Share of features within the edge-placement margin over `pairs` of layers, lengths in m (standard deviations).
 
     `erf(m / (sqrt 2 sigma))^pairs`, sigma^2 = overlay^2 + cd^2 + roughness^2; margins are of the order pitch / 4.

@@ -6,14 +6,4 @@ from wafer2token.supply.run import evaluate, supply
 from wafer2token.supply.scenario import Scenario, read_scenario, scenarios
 from wafer2token.supply.timeline import Timeline
 
-__all__ = [
-    "Inputs",
-    "Scenario",
-    "SupplyResult",
-    "Timeline",
-    "evaluate",
-    "read_inputs",
-    "read_scenario",
-    "scenarios",
-    "supply",
-]
+__all__ = ["Inputs", "Scenario", "SupplyResult", "Timeline", "evaluate", "read_inputs", "read_scenario", "scenarios", "supply"]

@@ -255,19 +255,11 @@ def package(inputs: Inputs, arriving: Supplies) -> Packaging:
         stock["stacks"] = stock["stacks"] + stacks_in[:, q]
         orders = orders + arriving.demand[:, q]
         recipe = Recipe(inputs.now("stacks_950")[:, q], pair_stacks[:, q])
-        door = (
-            stock["bank"] + stock["910"],
-            stock["950"],
-            stock["stacks"],
-            arriving.assembly[:, q],
-            orders / attach[:, q],
-        )
+        door = (stock["bank"] + stock["910"], stock["950"], stock["stacks"], arriving.assembly[:, q], orders / attach[:, q])
         newer, pairs = allocate(*door, recipe)
         binding[:, q] = binding_stage(*door, recipe)
         from_bank = np.where(door[0] > 0, stock["bank"] / np.where(door[0] > 0, door[0], 1.0), 0.0)
-        lost_pairs = pairs * (
-            singles[:, q] * (1.0 - np.sqrt(attach[:, q])) + (1.0 - singles[:, q]) * (1.0 - attach[:, q])
-        )
+        lost_pairs = pairs * (singles[:, q] * (1.0 - np.sqrt(attach[:, q])) + (1.0 - singles[:, q]) * (1.0 - attach[:, q]))
         lost_newer = newer * (1.0 - attach[:, q])
         used = {"bank": 2.0 * pairs * from_bank, "910": 2.0 * pairs * (1.0 - from_bank), "950": 2.0 * newer,
                 "stacks": newer * recipe.stacks_950 + pairs * recipe.stacks_pair}  # fmt: skip
@@ -299,9 +291,7 @@ def others(inputs: Inputs, arriving: Supplies) -> dict[str, Array]:
     count = inputs.timeline.count
     attach, need = np.sqrt(inputs.now("attach_yield")), inputs.now("stacks_other")
     names = ("cambricon", "hygon")
-    out = {
-        f"{name}.{part}": np.zeros((inputs.samples, count)) for name in names for part in ("starts", "units", "stock")
-    }
+    out = {f"{name}.{part}": np.zeros((inputs.samples, count)) for name in names for part in ("starts", "units", "stock")}
     out["stacks.stock"] = np.zeros((inputs.samples, count))
     out["stacks.used"] = np.zeros((inputs.samples, count))
     dies = dict.fromkeys(names, np.zeros(inputs.samples))

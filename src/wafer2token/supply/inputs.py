@@ -48,11 +48,7 @@ class Inputs:
 
     def with_values(self, values: Mapping[str, Array]) -> Inputs:
         """The same inputs with some arrays replaced; unknown names are refused."""
-        problems = [
-            unknown("input of the supply model", name, sorted(self.values))
-            for name in values
-            if name not in self.values
-        ]
+        problems = [unknown("input of the supply model", name, sorted(self.values)) for name in values if name not in self.values]
         if problems:
             raise InputError(problems)
         return replace(self, values={**self.values, **values})
@@ -187,9 +183,7 @@ def claimant(card: SupplyCard, samples: int, seed: int) -> NDArray[np.int64]:
     if not weights:
         return np.zeros(samples, np.int64)
     edges = np.cumsum(weights) / sum(weights)
-    return np.minimum(
-        np.searchsorted(edges, quantiles(f"{dotted(card.id)}#claimant", samples, seed), side="right"), len(edges) - 1
-    )
+    return np.minimum(np.searchsorted(edges, quantiles(f"{dotted(card.id)}#claimant", samples, seed), side="right"), len(edges) - 1)
 
 
 def path(claim: SeriesClaim, interpolate: str, level: Array, timeline: Timeline) -> Array:

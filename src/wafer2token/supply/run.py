@@ -87,7 +87,5 @@ def _chip_numbers(changes: Mapping[str, Any]) -> dict[str, Number]:
     out = {}
     for name, value in changes.items():
         known = catalog.number(name)
-        out[name] = (
-            value if isinstance(value, Number) else known.replaced(parse_quantity(value, known.unit), "scenario")
-        )
+        out[name] = value if isinstance(value, Number) else known.replaced(parse_quantity(value, known.unit), "scenario")
     return out
