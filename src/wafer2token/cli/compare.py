@@ -39,6 +39,6 @@ def command(a: str, b: str, model: str | None, chips: int | None, isl: int, osl:
     columns = {"measure": "", "a": result.a, "b": result.b, "ratio": "A/B", "better": "P(A better)", "grade": "weakest"}
     if fmt == "csv":
         columns = {"measure": "", "unit": "", "a": "", "b": "", "ratio": "", "a_better": "", "grade": ""}
-    emit(rows, columns, f"{result.a} against {result.b}: median [p5 - p95]", fmt, result.to_dict())
+    emit(rows, columns, f"{result.a} against {result.b}: median (p5-p95)", fmt, result.to_dict())
     for name, reason in result.problems.items():
         click.echo(f"{name}: {reason}", err=True)

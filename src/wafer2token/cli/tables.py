@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from wafer2token.evidence.units import format_quantity
+from wafer2token.evidence.units import format_range
 from wafer2token.study.result import RunResult
 from wafer2token.study.verdict import Verdict
 
@@ -39,18 +39,13 @@ def run_tables(result: RunResult) -> list[Table]:
 
 
 def _pair_tables(result: RunResult) -> list[Table]:
-    from wafer2token.study.compare import side
-    from wafer2token.study.comparison import MEASURES
+    from wafer2token.study.compare import shared_measures, side
 
     tables: list[Table] = []
     for a, b in result.pairs():
-        sides = [
-            side(result.graph, m, a, b)
-            for m in MEASURES
-            if any(f"compare.{i}.{m.key}" in result.graph.quantities for i in (a, b))
-        ]
+        sides = [side(result.graph, m, a, b) for m in shared_measures(result.graph, a, b)]
         columns = {"measure": "", "a": a, "b": b, "ratio": "A/B", "better": "P(A better)", "grade": "weakest"}
-        tables.append((f"{a} against {b}: median [p5 - p95]", columns, [s.shown() for s in sides]))
+        tables.append((f"{a} against {b}: median (p5-p95)", columns, [s.shown() for s in sides]))
     return tables
 
 
@@ -58,8 +53,7 @@ def verdict_rows(verdicts: Iterable[Verdict], *, shown: bool) -> list[dict[str, 
     """Verdicts as rows; ``shown`` as text with units."""
     rows = []
     for v in verdicts:
-        low, mid, high = (format_quantity(x, v.unit) for x in (v.p5, v.p50, v.p95))
-        computed = mid if low == high else f"{mid} [{low} - {high}]"
+        computed = format_range(v.p5, v.p50, v.p95, v.unit)
         rows.append({"claim": v.claim, "sense": v.sense, "claimed": v.claimed, "computed": computed,
                      "p": f"{v.probability:.0%}" if shown else v.probability, "finding": v.finding, "grade": v.grade})  # fmt: skip
     return rows

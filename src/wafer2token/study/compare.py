@@ -10,7 +10,7 @@ import numpy as np
 
 from wafer2token import __version__, catalog
 from wafer2token.evidence.sampling import summary
-from wafer2token.evidence.units import format_quantity
+from wafer2token.evidence.units import format_range
 from wafer2token.study import chain
 from wafer2token.study.comparison import MEASURES, Measure, add_entity, ratio
 from wafer2token.study.graph import Graph
@@ -78,7 +78,7 @@ def compare(a: str, b: str, *, model: str | None = None, chips: int | None = Non
     """
     graph = Graph(samples, seed)
     ids = [add_entity(graph, name) for name in (a, b)]
-    sides = [side(graph, m, *ids) for m in MEASURES if any(f"compare.{i}.{m.key}" in graph.quantities for i in ids)]
+    sides = [side(graph, m, *ids) for m in shared_measures(graph, *ids)]
     problems: dict[str, str] = {}
     if model is not None:
         jobs = chain.model_jobs(model, ids, chips, isl, osl, tpot, samples, seed)
@@ -89,6 +89,17 @@ def compare(a: str, b: str, *, model: str | None = None, chips: int | None = Non
                 problems[outcome.prefix] = outcome.problem
         sides += [side(graph, m, *ids, names=names) for m, names in chain.model_measures(outcomes)]
     return CompareResult(*ids, tuple(sides), problems, seed, samples, __version__, catalog.fingerprint(), graph)
+
+
+def shared_measures(graph: Graph, a: str, b: str) -> list[Measure]:
+    """The measures that at least one side has; the count of chips only where it is not one against one."""
+
+    def values(key: str) -> list[float]:
+        return [
+            float(graph.values[n][0]) for n in (f"compare.{a}.{key}", f"compare.{b}.{key}") if n in graph.quantities
+        ]
+
+    return [m for m in MEASURES if values(m.key) and not (m.key == "chips" and values("chips") == [1.0, 1.0])]
 
 
 def side(graph: Graph, measure: Measure, a: str, b: str, names: tuple[str, str] | None = None) -> Side:
@@ -113,9 +124,4 @@ def side(graph: Graph, measure: Measure, a: str, b: str, names: tuple[str, str] 
 
 
 def _span(triple: Triple | None, unit: str) -> str:
-    if triple is None:
-        return "-"
-    p5, p50, p95 = (format_quantity(x, unit) for x in triple)
-    return (
-        p50 if p5 == p95 else f"{p50} [{p5.split(' ')[0] if p5.split(' ')[1:] == p95.split(' ')[1:] else p5} - {p95}]"
-    )
+    return "-" if triple is None else format_range(*triple, unit)

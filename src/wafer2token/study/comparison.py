@@ -39,7 +39,7 @@ MEASURES = (
     Measure("power", "power", "W", False),
     Measure("price", "price", "USD", False),
     Measure("flops_per_watt", "peak bf16 per watt", "FLOP/s/W", True),
-    Measure("usd_per_peak", "price per peak bf16", "USD s/PFLOP", False),
+    Measure("usd_per_peak", "price per peak bf16 PFLOP/s", "USD", False),
     Measure("usd_per_exaflop_h", "ownership per peak EFLOP-hour", "USD", False),
     Measure("usd_per_effective", "ownership per effective EFLOP-hour", "USD", False),
 )
@@ -53,6 +53,11 @@ def multiply(count: Array, each: Array) -> Array:
 def divide(amount: Array, per: Array) -> Array:
     """One over the other."""
     return amount / per
+
+
+def per_petaflop(price: Array, peak: Array) -> Array:
+    """Price per PFLOP/s of peak [USD]."""
+    return price / peak * 1e15
 
 
 def eflop_hour(cost: Array, rate: Array) -> Array:
@@ -152,7 +157,7 @@ def _add_ratios(graph: Graph, prefix: str) -> None:
     if both("peak_bf16", "power"):
         graph.add(name("flops_per_watt"), "FLOP/s/W", divide, amount=name("peak_bf16"), per=name("power"))
     if both("peak_bf16", "price"):
-        graph.add(name("usd_per_peak"), "USD s/PFLOP", divide, amount=name("price"), per=name("peak_bf16"))
+        graph.add(name("usd_per_peak"), "USD", per_petaflop, price=name("price"), peak=name("peak_bf16"))
     if both("price", "power"):
         life, pue, energy = (graph.leaf(n) for n in (LIFE, PUE, ENERGY))
         graph.add(

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from wafer2token.evidence.errors import InputError, unknown
-from wafer2token.evidence.units import format_quantity
+from wafer2token.evidence.units import format_range
 from wafer2token.study.folder import latest, read_json
 
 
@@ -27,8 +27,7 @@ class Line:
 
     def text(self) -> str:
         """Name, value with range, grade, and the equation or the sources."""
-        low, mid, high = (format_quantity(x, self.unit) for x in (self.p5, self.p50, self.p95))
-        value = mid if low == high else f"{mid} [{low} - {high}]"
+        value = format_range(self.p5, self.p50, self.p95, self.unit)
         why = f"source {', '.join(self.sources)}" if self.sources else self.title
         return f"{self.name} = {value}  ({self.grade}) {why}".rstrip()
 
