@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
-from typing import Annotated, Any
+from typing import Annotated, Any, Self, cast
 
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
@@ -74,6 +75,28 @@ class Card(BaseModel):
     def number(self, path: str) -> Number:
         """The number at a dotted path such as ``memory.bandwidth``; KeyError when there is none."""
         return dict(self.numbers())[path]
+
+    def with_number(self, path: str, number: Number) -> Self:
+        """A copy of the card with the number at ``path`` replaced; KeyError when there is none."""
+        self.number(path)
+        return cast("Self", _replaced(self, path, number))
+
+
+def _replaced(value: Any, path: str, number: Number) -> Any:
+    """A copy of nested models, dicts and tuples with one number replaced."""
+    if not path:
+        return number
+    step = re.match(r"\.?([^.\[]+)|\[(\d+)\]", path)
+    if step is None:
+        raise KeyError(path)
+    key, index, rest = step.group(1), step.group(2), path[step.end() :]
+    if index is not None:
+        items = list(value)
+        items[int(index)] = _replaced(items[int(index)], rest, number)
+        return tuple(items)
+    if isinstance(value, BaseModel):
+        return value.model_copy(update={key: _replaced(getattr(value, key), rest, number)})
+    return {**value, key: _replaced(value[key], rest, number)}
 
 
 def _walk(path: str, value: object) -> Iterator[tuple[str, Number]]:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import hashlib
 import re
 import tomllib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from importlib import import_module, resources
 from importlib.resources.abc import Traversable
@@ -42,12 +45,9 @@ def ids(kind: str) -> list[str]:
 def get(kind: str, name: str) -> Any:
     """The card of a kind by id or alias; InputError with the nearest names when there is none."""
     cards = all_cards(kind)
-    if name in cards:
-        return cards[name]
-    index = _index(kind)
-    key = _normal(name)
-    if key in index:
-        return cards[index[key]]
+    key = name if name in cards else _index(kind).get(_normal(name))
+    if key is not None:
+        return _overlaid(kind, cards[key])
     raise InputError(unknown(kind, name, sorted({*cards, *(a for c in cards.values() for a in c.aliases)})))
 
 
@@ -57,6 +57,42 @@ def find(name: str) -> list[tuple[str, Card]]:
     if not hits:
         raise InputError(unknown("card", name, sorted({i for kind in KINDS for i in _index(kind).values()} - {""})))
     return hits
+
+
+_overlay: ContextVar[Mapping[str, Number]] = ContextVar("overlay", default={})  # noqa: B039 - never mutated
+
+
+@contextmanager
+def overlay(numbers: Mapping[str, Number]) -> Iterator[None]:
+    """Inside the block, ``get`` returns cards with these numbers, by dotted name ``kind.id.path``, instead of their own."""
+    token = _overlay.set({**_overlay.get(), **numbers})
+    try:
+        yield
+    finally:
+        _overlay.reset(token)
+
+
+def _overlaid(kind: str, card: Card) -> Card:
+    prefix = f"{kind}.{card.id}."
+    for name, number in _overlay.get().items():
+        if name.startswith(prefix):
+            card = card.with_number(name.removeprefix(prefix), number)
+    return card
+
+
+def number(name: str) -> Number:
+    """The number under a dotted name ``kind.id.path``; InputError with the nearest names when there is none."""
+    kind, _, rest = name.partition(".")
+    if kind not in KINDS:
+        raise InputError(unknown("name", name, [f"{k}." for k in KINDS]))
+    for card in all_cards(kind).values():
+        if rest.startswith(f"{card.id}."):
+            numbers = dict(_overlaid(kind, card).numbers())
+            path = rest.removeprefix(f"{card.id}.")
+            if path in numbers:
+                return numbers[path]
+            raise InputError(unknown("number", name, [f"{kind}.{card.id}.{p}" for p in numbers]))
+    raise InputError(unknown(kind, rest.partition(".")[0], ids(kind)))
 
 
 @cache
