@@ -13,5 +13,7 @@ KINDS: dict[str, str] = {
     "item": "wafer2token.catalog.kinds.item:ItemCard",
     "calibration": "wafer2token.catalog.kinds.calibration:CalibrationCard",
     "claim": "wafer2token.catalog.kinds.claim:ClaimCard",
+    "training": "wafer2token.catalog.kinds.training:TrainingCard",
+    "reliability": "wafer2token.catalog.kinds.reliability:ReliabilityCard",
     "source": "wafer2token.catalog.kinds.source:SourceCard",
 }

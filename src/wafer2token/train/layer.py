@@ -1,7 +1,7 @@
 """The work of one transformer layer on one rank for one micro-batch, priced kernel by kernel.
 
-Backward of a matrix product is two products of the same size (input and weight gradient); backward of fused attention
-does 2.5 times the forward's products (Dao 2023, arXiv 2307.08691, section 3.1: five products for two).
+Backward of a matrix product is two products of the same size (input and weight gradient); backward of attention is
+priced by the chip room (five products for the forward's two, Dao 2023, arXiv 2307.08691, section 3.1).
 All counts are per rank after tensor, context and expert parallelism; arrays run over plans.
 """
 
@@ -13,12 +13,16 @@ from typing import Any
 import numpy as np
 
 from wafer2token import chip as kernels
+from wafer2token.evidence.errors import EvidenceError
 from wafer2token.train.plan import Plan, PlanTable
 from wafer2token.workload import LayerKind, ModelShape
 
 Array = np.ndarray
-ATTENTION_BACKWARD = 2.5
-GEMM_DTYPES = {"fp8": "fp8", "mxfp8": "fp8", "nvfp4": "fp4", "fp4": "fp4", "fp16": "fp16", "fp32": "fp32", "tf32": "tf32"}
+GEMM_DTYPES = {
+    "fp8": ("fp8", "mxfp8"), "mxfp8": ("mxfp8", "fp8"), "nvfp4": ("nvfp4", "fp4", "mxfp4"), "fp4": ("fp4", "nvfp4", "mxfp4"),
+    "fp16": ("fp16", "bf16"), "tf32": ("tf32", "bf16"), "fp32": ("tf32", "bf16"),
+}  # fmt: skip
+NARROW = ("fp8", "mxfp8", "fp4", "nvfp4", "mxfp4")
 
 
 @dataclass(frozen=True)
@@ -64,9 +68,13 @@ def nothing(like: Array) -> Work:
     return Work(*(zero for _ in fields(Work)))
 
 
-def gemm_dtype(precision: str) -> str:
-    """Number format of the matrix products under a training precision; attention stays in bf16."""
-    return GEMM_DTYPES.get(precision, "bf16")
+def gemm_dtype(acc: Any, precision: str) -> str:
+    """Number format of the matrix products under a training precision on a chip; attention stays in 16 bits."""
+    wanted = GEMM_DTYPES.get(precision, ("bf16", "fp16"))
+    for name in (*wanted, "bf16", "fp16"):
+        if name in acc.peaks:
+            return name
+    raise EvidenceError(f"{acc.id} has no dense peak for {precision}, bf16 or fp16")
 
 
 def _gemm(acc: Any, m: Array, n: Array, k: Array, dtype: str) -> tuple[Array, Array]:
@@ -107,16 +115,16 @@ def layer_work(shape: ModelShape, kind: LayerKind, acc: Any, plan: Plan | PlanTa
     """
     tp, cp = np.asarray(plan.tp, float), np.asarray(plan.cp, float)
     tokens = np.asarray(plan.micro_batch, float) * seq_len / cp
-    dtype = gemm_dtype(plan.precision)
+    dtype, wide = gemm_dtype(acc, plan.precision), gemm_dtype(acc, "bf16")
     gemm_f, gemm_b = np.zeros_like(tokens), np.zeros_like(tokens)
     parts = linears(shape, kind, tp)
     for n, k in parts:
         f, b = _gemm(acc, tokens, n, k, dtype)
         gemm_f, gemm_b = gemm_f + f, gemm_b + b
     expert_f, expert_b, routed_bytes = _experts(shape, kind, acc, plan, tokens, dtype)
-    attention_f, attention_b, score_bytes = _attention(shape, kind, acc, plan, seq_len, fused_attention)
+    attention_f, attention_b, score_bytes = _attention(shape, kind, acc, plan, seq_len, fused_attention, wide)
     stream = vector_bytes(shape, kind, plan, tokens) + routed_bytes + score_bytes
-    casts = cast_bytes(parts, tokens) if dtype in ("fp8", "fp4") else np.zeros_like(tokens)
+    casts = cast_bytes(parts, tokens) if dtype in NARROW else np.zeros_like(tokens)
     vector_f = kernels.memory_time(acc, stream + casts)
     vector_b = kernels.memory_time(acc, 2 * stream + 2 * casts)
     calls = 14.0 + 2 * len(parts) + (16.0 if kind.mlp == "sparse" else 0.0) + (0.0 if fused_attention else 6.0)
@@ -141,7 +149,7 @@ def _experts(shape: ModelShape, kind: LayerKind, acc: Any, plan: Plan | PlanTabl
     return f, 2 * f, moved
 
 
-def _attention(shape: ModelShape, kind: LayerKind, acc: Any, plan: Plan | PlanTable, seq_len: int, fused: bool) -> tuple[Array, Array, Array]:
+def _attention(shape: ModelShape, kind: LayerKind, acc: Any, plan: Plan | PlanTable, seq_len: int, fused: bool, wide: str) -> tuple[Array, Array, Array]:
     """Core attention seconds, and the score bytes that go through memory where attention is not fused."""
     tp, cp, batch = (np.asarray(getattr(plan, name), float) for name in ("tp", "cp", "micro_batch"))
     heads = shape.num_attention_heads / tp
@@ -149,10 +157,11 @@ def _attention(shape: ModelShape, kind: LayerKind, acc: Any, plan: Plan | PlanTa
     qk, v = shape.qk_head_dim, shape.value_head_dim
     if not fused:
         m, pairs = seq_len / cp, batch * heads
-        f = kernels.matmul_time(acc, m, seq_len, qk, "bf16", groups=pairs) + kernels.matmul_time(acc, m, v, seq_len, "bf16", groups=pairs)
+        f = kernels.matmul_time(acc, m, seq_len, qk, wide, groups=pairs) + kernels.matmul_time(acc, m, v, seq_len, wide, groups=pairs)
         return f, 2 * f, 12.0 * pairs * m * seq_len
-    f = kernels.attention_prefill_time(acc, batch, seq_len, seq_len, heads, kv_heads, qk, v, causal=True, window=kind.window or None, dtype="bf16") / cp
-    return f, ATTENTION_BACKWARD * f, np.zeros_like(np.asarray(f))
+    f, b = (kernels.attention_prefill_time(acc, batch, seq_len, seq_len, heads, kv_heads, qk, v, causal=True, window=kind.window or None,
+                                           dtype=wide, backward=back) / cp for back in (False, True))  # fmt: skip
+    return f, b, np.zeros_like(np.asarray(f))
 
 
 def vector_bytes(shape: ModelShape, kind: LayerKind, plan: Plan | PlanTable, tokens: Array) -> Array:
@@ -182,7 +191,7 @@ def head_work(shape: ModelShape, acc: Any, plan: Plan | PlanTable, seq_len: int)
     """Output projection and cross entropy on the last stage: one product in bf16 and three passes over fp32 logits."""
     tp, cp = np.asarray(plan.tp, float), np.asarray(plan.cp, float)
     tokens = np.asarray(plan.micro_batch, float) * seq_len / cp
-    f, b = _gemm(acc, tokens, np.asarray(shape.vocab_size / tp), np.asarray(float(shape.hidden_size)), "bf16")
+    f, b = _gemm(acc, tokens, np.asarray(shape.vocab_size / tp), np.asarray(float(shape.hidden_size)), gemm_dtype(acc, "bf16"))
     logits = tokens * shape.vocab_size / tp
     work = nothing(tokens)
     return Work(f, b, work.expert_f, work.expert_b, work.attention_f, work.attention_b,

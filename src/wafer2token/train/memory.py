@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from wafer2token.train.layer import shared_width
 from wafer2token.train.plan import OFFLOADS, RECOMPUTE, Plan, PlanTable
 from wafer2token.train.schedules import in_flight
-from wafer2token.train.layer import shared_width
 from wafer2token.train.stage import held, mix, split
 from wafer2token.workload import LayerKind, ModelShape
 
@@ -27,6 +27,10 @@ class StateBytes:
     weight: float = 2.0
     gradient: float = 4.0
     optimizer: float = 12.0
+
+
+MIXED = StateBytes()
+"""bf16 weights, fp32 gradients, Adam with fp32 master weights and moments (arXiv 1910.02054 with fp32 accumulation)."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,7 @@ def activation_bytes_korthikanti(seq_len: float, batch: float, hidden: float, he
     return sbh * (10 + 24 / tp + kept / tp)
 
 
-def zero_bytes(parameters: Array, shard: Array, zero: Array, state: StateBytes = StateBytes()) -> tuple[Array, Array, Array]:
+def zero_bytes(parameters: Array, shard: Array, zero: Array, state: StateBytes = MIXED) -> tuple[Array, Array, Array]:
     """Weights, gradients and optimizer bytes per rank; stage 1 shards the optimizer, 2 gradients, 3 weights too."""
     shard, zero = np.asarray(shard, float), np.asarray(zero)
     weights = state.weight * parameters / np.where(zero >= 3, shard, 1.0)
@@ -97,7 +101,7 @@ def layer_activation_bytes(shape: ModelShape, kind: LayerKind, plan: Plan | Plan
     return kept
 
 
-def memory(shape: ModelShape, plan: Plan | PlanTable, seq_len: int, state: StateBytes = StateBytes(), framework_bytes: float = 0.0, scores: bool = False) -> Memory:
+def memory(shape: ModelShape, plan: Plan | PlanTable, seq_len: int, state: StateBytes = MIXED, framework_bytes: float = 0.0, scores: bool = False) -> Memory:
     """Peak bytes per rank: the larger of the first stage (most micro-batches in flight) and the last (logits)."""
     first = _stage_memory(shape, plan, seq_len, "first", state, framework_bytes, scores)
     last = _stage_memory(shape, plan, seq_len, "last", state, framework_bytes, scores)

@@ -6,12 +6,10 @@ this room serves one plan and a million plans alike.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
-
-from wafer2token.evidence.errors import InputError, Problem, nearest
 
 RECOMPUTE = ("none", "selective", "full")
 SCHEDULES = ("1f1b", "interleaved", "zero_bubble", "dualpipe", "gpipe")

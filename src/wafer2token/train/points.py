@@ -11,8 +11,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from wafer2token.evidence.errors import W2TError
 from wafer2token.train.plan import RECOMPUTE, SCHEDULES, Plan
-from wafer2token.workload import ModelShape
+from wafer2token.workload import ModelShape, model
 
 Record = Mapping[str, Any]
 EXPRESSIBLE = ("pretrain_steady_state", "finetune", "sft", "full_run")
@@ -64,7 +65,7 @@ class Case:
     year: float
     features: frozenset[str]
     convention: str
-    params: float = 0.0
+    tokens: float = 0.0
 
     @property
     def moe(self) -> bool:
@@ -88,7 +89,7 @@ class Refused:
     reason: str
 
 
-class CannotExpress(Exception):
+class CannotExpressError(Exception):
     """Raised inside the reader with the reason."""
 
 
@@ -96,34 +97,46 @@ def read_cases(records: Iterable[Record]) -> tuple[list[Case], list[Refused]]:
     """Cases and refusals. Shapes that a record names without dimensions are taken from a record that has them."""
     records = list(records)
     shapes = known_shapes(records)
+    lists_chunks = {_title(r) for r in records if {"vpp", "schedule"} & set(r.get("parallelism") or {})}
     cases, refused = [], []
     for record in records:
         try:
-            cases.append(read_case(record, shapes))
-        except CannotExpress as why:
+            cases.append(read_case(record, shapes, _title(record) in lists_chunks))
+        except CannotExpressError as why:
             measured = record.get("measured", {}).get(record.get("target_metric", ""), 0.0)
             unit = TARGETS.get(str(record.get("target_metric")), "")
             refused.append(Refused(str(record.get("id", "?")), str(record.get("family", "?")), float(measured or 0.0), unit, str(why)))
     return cases, refused
 
 
-def read_case(record: Record, shapes: Mapping[str, ModelShape]) -> Case:
-    """One record as a case; CannotExpress with the reason otherwise."""
+def _title(record: Record) -> str:
+    return str((record.get("source") or {}).get("title", ""))
+
+
+def read_case(record: Record, shapes: Mapping[str, ModelShape], lists_chunks: bool = False) -> Case:
+    """One record as a case; CannotExpressError with the reason otherwise.
+
+    ``lists_chunks`` says that this source prints schedules, so that a missing one is plain 1F1B and not unknown.
+    """
     kind, target = str(record.get("kind", "")), str(record.get("target_metric", ""))
     if str(record.get("grade", "")) == "D":
-        raise CannotExpress("grade D: implausible, not to be used")
+        raise CannotExpressError("grade D: implausible, not to be used")
     if kind not in EXPRESSIBLE:
-        raise CannotExpress(_kind_reason(kind))
+        raise CannotExpressError(_kind_reason(kind))
     if target not in TARGETS or not (record.get("measured") or {}).get(target):
-        raise CannotExpress(f"no measured value of a known kind ({target})")
+        raise CannotExpressError(f"no measured value of a known kind ({target})")
     hardware, split = record.get("hardware") or {}, dict(record.get("parallelism") or {})
     chip, system, dies, node = machine(hardware, split)
     seq_len = record.get("seq_len")
     if not seq_len:
-        raise CannotExpress("sequence length not stated")
+        raise CannotExpressError("sequence length not stated")
     devices = int(hardware.get("n_devices") or _devices(record, split))
+    if target == "total_gpu_hours" and not record["measured"].get("total_tokens_t"):
+        raise CannotExpressError("chip hours without the number of tokens")
     shape = _shape(record, shapes)
-    plan, stated = read_plan(record, split, devices * (dies if node > 8 and dies > 1 else 1), shape)
+    ranks = devices * (dies if node <= 8 and dies > 1 else 1)
+    plan, stated = read_plan(record, split, ranks, shape)
+    stated |= ({"micro_batch"} if record.get("micro_batch") else set()) | ({"vpp"} if lists_chunks and "interleaved" not in str(split.get("schedule")) else set())
     batch = int(record.get("global_batch") or (plan.global_batch if plan else 0))
     framework = " ".join(str(x) for x in (record.get("framework") or "", (record.get("source") or {}).get("title", ""), split.get("framework_mode", "")))
     return Case(
@@ -131,7 +144,7 @@ def read_case(record: Record, shapes: Mapping[str, ModelShape]) -> Case:
         str(record.get("grade", "")), float(record.get("weight", 1.0)), target, float(record["measured"][target]), chip, system, dies,
         devices, node, scale_out(hardware), shape, int(seq_len), batch, precision(record), plan, stated, framework, year(record),
         frozenset(str(f).lower() for f in split.get("features") or ()), str(record.get("mfu_definition", "")),
-        float((record.get("model") or {}).get("params_b") or 0.0) * 1e9)  # fmt: skip
+        float(record["measured"].get("total_tokens_t") or 0.0) * 1e12)  # fmt: skip
 
 
 def _kind_reason(kind: str) -> str:
@@ -149,7 +162,7 @@ def machine(hardware: Record, split: Record) -> tuple[str, str, int, int]:
     if key not in CHIPS:
         key = next((name for name in sorted(CHIPS, key=len, reverse=True) if name in key or name in label), key)
     if key not in CHIPS:
-        raise CannotExpress(f"chip {hardware.get('chip_key')!r} has no card")
+        raise CannotExpressError(f"chip {hardware.get('chip_key')!r} has no card")
     chip, system, dies = CHIPS[key]
     chip = next((card for mark, card in BINS.items() if key == "910b" and mark in label), chip)
     node = int(hardware.get("devices_per_node") or 8)
@@ -159,7 +172,7 @@ def machine(hardware: Record, split: Record) -> tuple[str, str, int, int]:
 def _devices(record: Record, split: Record) -> int:
     if all(split.get(k) for k in ("tp", "pp", "dp")):
         return int(split["tp"]) * int(split["pp"]) * int(split["dp"]) * int(split.get("cp") or 1)
-    raise CannotExpress("number of devices not stated")
+    raise CannotExpressError("number of devices not stated")
 
 
 def scale_out(hardware: Record) -> float:
@@ -168,13 +181,10 @@ def scale_out(hardware: Record) -> float:
     Reads "4 x Omni-Path 100 Gb/s per node", "1600 Gb/s node-to-node", "8x HDR InfiniBand 200 Gb/s per node" and the like.
     """
     text = str(hardware.get("scale_out") or "")
-    per_node = re.search(r"(\d+)\s*x[^,;]*?(\d+)\s*Gb(?:it)?/s", text, re.IGNORECASE)
     node = float(hardware.get("devices_per_node") or 8)
-    compute = re.search(r"Compute:\s*(\d+)x[^,]*?(\d+)\s*Gb/s", text)
-    if compute or per_node:
-        match = compute or per_node
-        assert match is not None
-        return float(match[1]) * float(match[2]) / 8 * 1e9 / node
+    bundles = re.findall(r"(\d+)\s*x\s*[^,;]*?\(?(\d+)\s*Gb(?:it)?/s", text, re.IGNORECASE)
+    if bundles:
+        return max(float(count) * float(rate) for count, rate in bundles) / 8 * 1e9 / node
     total = re.search(r"(\d{4})\s*Gb/s", text)
     if total:
         return float(total[1]) / 8 * 1e9 / node
@@ -183,12 +193,12 @@ def scale_out(hardware: Record) -> float:
 
 
 def precision(record: Record) -> str:
-    """Training precision; bf16 where the record says nothing."""
+    """Training precision; where the record says nothing, fp8 of an MLPerf submission (as those that state one) and else bf16."""
     text = str(record.get("precision") or record.get("precision_label") or "bf16").lower()
     for name in ("mxfp8", "nvfp4", "fp8", "fp4", "bf16", "fp16", "tf32", "fp32"):
         if name in text:
             return name
-    return "bf16"
+    return "fp8" if "mlperf" in str((record.get("source") or {}).get("title", "")).lower() else "bf16"
 
 
 def year(record: Record) -> float:
@@ -215,13 +225,15 @@ def read_plan(record: Record, split: Record, ranks: int, shape: ModelShape) -> t
     tp, pp, cp, ep = (int(split.get(k) or 1) for k in ("tp", "pp", "cp", "ep"))
     dp = int(split.get("dp") or max(ranks // (tp * pp * cp), 1))
     if tp * pp * cp * dp != ranks and ranks:
-        dp = max(ranks // (tp * pp * cp), 1)
-    micro = max(int(round(float(record.get("micro_batch") or 1))), 1)
+        if ranks % (tp * pp * cp):
+            raise CannotExpressError(f"tp {tp} x pp {pp} x cp {cp} does not divide the {ranks} devices of the record")
+        dp = ranks // (tp * pp * cp)
+    micro = max(round(float(record.get("micro_batch") or 1)), 1)
     batch = int(record.get("global_batch") or split.get("batch_per_dp", 0) * dp or 0)
     steps = int(split.get("micro_batches") or split.get("grad_accum") or 0) or (max(round(batch / (micro * dp)), 1) if batch else 8 * pp)
     vpp = int(split.get("vpp") or 1)
     return Plan(
-        tp=tp, pp=pp, dp=dp, cp=cp, ep=ep, etp=1 if ep > 1 else tp, vpp=vpp if pp > 1 else 1, micro_batch=micro, micro_batches=steps,
+        tp=tp, pp=pp, dp=dp, cp=cp, ep=ep, etp=tp if ep == 1 and shape.is_moe else 1, vpp=vpp if pp > 1 else 1, micro_batch=micro, micro_batches=steps,
         zero=zero_stage(split.get("zero")), shard=int(split.get("fsdp_group") or 0), recompute=recompute(split), recompute_share=_share(split, shape, pp),
         schedule=schedule(split, vpp, pp), sequence_parallel=bool(split.get("sequence_parallel", year(record) > 2022.2)) and tp > 1,
         precision=precision(record)), stated  # fmt: skip
@@ -285,9 +297,12 @@ def _shape(record: Record, shapes: Mapping[str, ModelShape]) -> ModelShape:
         prediction = int("deepseek-v3" in name.lower() and "megatron-bridge" in str(record.get("framework", "")).lower())
         return shape_of(dims, prediction)
     found = shapes.get(_plain(name))
-    if found is None:
-        raise CannotExpress(f"no dimensions of model {name!r} in the record")
-    return found
+    if found is not None:
+        return found
+    try:
+        return model(name)
+    except W2TError:
+        raise CannotExpressError(f"no dimensions of model {name!r} in the record, and no card of that name") from None
 
 
 def shape_of(dims: Record, prediction_layers: int = 0) -> ModelShape:
