@@ -1,5 +1,8 @@
 """Parameter counts against published totals, and their inner consistency."""
 
+import subprocess
+import sys
+
 import pytest
 
 from wafer2token.catalog import get, ids
@@ -59,3 +62,12 @@ def test_known_exact_totals():
     assert parameters(model("mistral_7b")).total == 7_241_732_096
     assert parameters(model("mixtral_8x7b")).total == 46_702_792_704
     assert parameters(model("gpt_j_6b")).total == 6_050_882_784
+
+
+def test_summary_derives_counts_without_numpy():
+    script = (
+        "import sys; from wafer2token.workload import model, summary; s = summary(model('llama_3_1_405b'));"
+        "print(s.total_parameters, s.kv_bytes_per_token, s.layers, 'numpy' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["405853388800", "516096", "{'gqa+dense':", "126}", "False"]

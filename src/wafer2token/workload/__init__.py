@@ -10,6 +10,7 @@ from wafer2token.workload.families import supported
 from wafer2token.workload.kv import kv_bytes, kv_bytes_per_token, kv_elements_per_token, state_bytes
 from wafer2token.workload.models import model
 from wafer2token.workload.shape import LayerKind, ModelShape, layer_kinds, layers, nextn_kind, with_layers
+from wafer2token.workload.summary import ModelSummary, summary
 
 if TYPE_CHECKING:
     from wafer2token.workload.flops import (
@@ -59,6 +60,7 @@ __all__ = [
     "LayerKind",
     "LayerParameters",
     "ModelShape",
+    "ModelSummary",
     "Op",
     "Parameters",
     "Pass",
@@ -86,6 +88,7 @@ __all__ = [
     "read_config",
     "score_flops_per_token",
     "state_bytes",
+    "summary",
     "supported",
     "train_flops_per_token",
     "with_layers",

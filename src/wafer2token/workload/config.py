@@ -306,10 +306,10 @@ def _parts(read: _Reader, family: Family, model_type: str, common: Mapping[str, 
     if model_type == "falcon":
         parts["qkv_bias"] = parts["o_bias"] = parts["mlp_bias"] = bool(values.get("bias", False))
         parts["norms_per_layer"] = 2 if values.get("new_decoder_architecture") else 1
-    if model_type == "gemma3_text":
-        parts["norms_per_layer"] = 4
     if parts.get("learned_positions"):
         parts["learned_positions"] = common["max_position_embeddings"] + (2 if model_type == "opt" else 0)
+    if model_type == "mpt" and values.get("no_bias") is False:
+        parts |= dict.fromkeys(("qkv_bias", "o_bias", "mlp_bias", "norm_bias"), True)
     if model_type == "mpt" and not (values.get("attn_config") or {}).get("alibi", values.get("alibi", False)):
         parts["learned_positions"] = common["max_position_embeddings"]
     return parts
