@@ -8,10 +8,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from wafer2token.chip import Accelerator, op_time
+from wafer2token.chip import Accelerator, host_overhead, op_time
 from wafer2token.fabric import Fabric, collective_time, combine_time, dispatch_time
-from wafer2token.workload import COMMUNICATION, ModelShape, Op, make_pass, operators
-from wafer2token.workload.dtypes import dtype_bytes
+from wafer2token.workload import (
+    COMMUNICATION,
+    ModelShape,
+    Op,
+    head_operators,
+    layer_kinds,
+    layer_operators,
+    make_pass,
+    nextn_operators,
+    operators,
+)
 
 from .overhead import Overhead
 from .plan import Plan
@@ -142,3 +151,54 @@ def communication_time(fab: Fabric, op: Op, plan: Plan) -> Any:
         return collective_time(fab, a["op"], a["bytes"], a["ranks"])
     exchange = dispatch_time if op.family == "dispatch" else combine_time
     return exchange(fab, a["tokens"], a["hidden_size"], a["top_k"], a["ep"], a["bytes_per_element"], imbalance=a["imbalance"])
+
+
+def _with_drafts(shape: ModelShape, machine: Machine, plan: Plan, own: F, kv: F, steps: dict[str, F]) -> dict[str, F]:
+    """Add the making of the draft tokens: one pass of the drafting layer per token."""
+    call = make_pass(
+        "decode", own, own, 1, kv, plan.tp, plan.ep, weight_dtype=plan.weights, act_dtype=plan.activations,
+        kv_dtype=plan.kv, expert_tp=plan.expert_tp, expert_dtype=plan.experts, imbalance=plan.imbalance,
+    )  # fmt: skip
+    ops = nextn_operators(shape, call) if shape.num_nextn_predict_layers else _draft_operators(shape, call)
+    extra = _timed(machine, plan, ops, own, own.shape)
+    per_layer = max(shape.num_nextn_predict_layers, 1)
+    return {name: steps[name] + plan.drafts * extra[name] / per_layer for name in steps}
+
+
+def _draft_operators(shape: ModelShape, call: Any) -> list[Op]:
+    """A draft head of one attention layer and one output head (EAGLE), for models without layers of their own."""
+    kinds = [k for k in layer_kinds(shape) if k.attention != "linear"]
+    dense = next((k for k in kinds if k.mlp == "dense"), kinds[0])
+    return layer_operators(shape, dense, call) + head_operators(shape, call)
+
+
+def _total(machine: Machine, plan: Plan, parts: dict[str, F], batch: F, phase: str) -> StepTime:
+    """Put the parts together: overlap, host, step overhead."""
+    over = machine.overhead
+    device = _lead(over.device, parts["compute"].ndim)
+    compute, attention, experts = (device * parts[k] for k in ("compute", "attention", "experts"))
+    communication = device * parts["communication"]
+    share = over.prefill_overlap if phase == "prefill" else over.decode_overlap
+    busy = compute + attention + experts
+    hidden = plan.overlap * _lead(share, busy.ndim) * np.minimum(communication, busy)
+    host = host_floor(machine, plan, parts["launches"])
+    added = over.step_s + (over.prefill_s if phase == "prefill" else 0.0)
+    total = np.maximum(busy + communication - hidden, host) + _lead(added, busy.ndim)
+    total = total + _lead(over.sequence_s, busy.ndim) * batch
+    return StepTime(total, compute, attention, experts, communication, hidden, np.broadcast_to(host, total.shape))
+
+
+def host_floor(machine: Machine, plan: Plan, launches: Any) -> F:
+    """The host's time beside the device: every operator in eager mode, one replay with captured graphs [s]."""
+    if plan.graph:
+        return np.asarray(host_overhead(machine.acc, "graph", 1))
+    eager = host_overhead(machine.acc, "eager", launches)
+    return np.asarray(_lead(machine.overhead.eager, np.ndim(eager)) * eager)
+
+
+def _lead(value: Any, ndim: int) -> Any:
+    """A float as it is; samples [s] so that they broadcast against [s, ...] of ``ndim`` axes."""
+    if np.ndim(value) == 0:
+        return value
+    array = np.asarray(value)
+    return array.reshape(array.shape + (1,) * max(ndim - 1, 0))
