@@ -9,7 +9,14 @@ from scipy import stats
 from wafer2token.evidence.errors import EvidenceError, InputError
 from wafer2token.supply import supply
 from wafer2token.supply.backtest import (
-    backtest, crps, log_likelihood, observations, posterior, quantile_of, usable, weighted_quantiles,
+    backtest,
+    crps,
+    log_likelihood,
+    observations,
+    posterior,
+    quantile_of,
+    usable,
+    weighted_quantiles,
 )  # fmt: skip
 
 

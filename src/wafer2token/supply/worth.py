@@ -103,33 +103,30 @@ def worth(result: SupplyResult, since: str | None = None, only: Sequence[str] = 
 
 @dataclass(frozen=True)
 class Knock:
-    """What is left of a year's Ascend chips when something is taken away, and when output first halves (or never)."""
+    """What is left of a year's Ascend chips when something is taken away: p5, p50, p95 of the share over samples; the
+    quarters of the whole run in which the median is below half of the run's own, and the first of them."""
 
     scenario: str
     title: str
     year: int
     left: tuple[float, float, float]
-    halves: str
+    quarters_below_half: int
+    first_below_half: str
 
 
 KNOCK_OUTS = ("no_die_bank", "no_foreign_hbm", "hbm_gone", "no_dutch_service", "tighter_2026")
 
 
 def knock_outs(result: SupplyResult, scenarios: Sequence[str] = KNOCK_OUTS) -> list[Knock]:
-    """Runs each scenario on the same samples and compares it year by year with the given run.
-
-    `left` is the share of the yearly chips that survives, p5, p50, p95 over samples; `halves` the first quarter from
-    which the median output stays below half of the run's to its end.
-    """
+    """Runs each scenario on the same samples and compares it year by year with the given run."""
     out = []
     base = result.yearly("units.ascend")
     middle = np.median(result["units.ascend"], axis=0)
     for name in scenarios:
         other = supply(name, samples=result.samples, seed=result.seed, until=result.quarters[-1])
-        low = np.median(other["units.ascend"], axis=0) < 0.5 * middle
-        stays = np.flatnonzero(np.logical_and.accumulate(low[::-1])[::-1])
-        halves = result.quarters[stays[0]] if len(stays) else "never"
+        below = np.flatnonzero(np.median(other["units.ascend"], axis=0) < 0.5 * middle)
+        first = result.quarters[below[0]] if len(below) else "-"
         for year, units in other.yearly("units.ascend").items():
-            left = np.quantile(units / np.maximum(base[year], 1.0), (0.05, 0.5, 0.95))
-            out.append(Knock(name, other.title, year, (float(left[0]), float(left[1]), float(left[2])), halves))
+            p5, p50, p95 = (float(x) for x in np.quantile(units / np.maximum(base[year], 1.0), (0.05, 0.5, 0.95)))
+            out.append(Knock(name, other.title, year, (p5, p50, p95), len(below), first))
     return out
