@@ -12,6 +12,9 @@ KINDS: dict[str, str] = {
     "rule": "wafer2token.catalog.kinds.rule:RuleCard",
     "item": "wafer2token.catalog.kinds.item:ItemCard",
     "calibration": "wafer2token.catalog.kinds.calibration:CalibrationCard",
+    "study": "wafer2token.catalog.kinds.study:StudyCard",
     "claim": "wafer2token.catalog.kinds.claim:ClaimCard",
+    "training": "wafer2token.catalog.kinds.training:TrainingCard",
+    "reliability": "wafer2token.catalog.kinds.reliability:ReliabilityCard",
     "source": "wafer2token.catalog.kinds.source:SourceCard",
 }
