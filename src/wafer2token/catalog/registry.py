@@ -9,9 +9,13 @@ KINDS: dict[str, str] = {
     "memory": "wafer2token.catalog.kinds.memory:MemoryCard",
     "quantity": "wafer2token.catalog.kinds.quantity:QuantityCard",
     "supply": "wafer2token.catalog.kinds.supply:SupplyCard",
+    "observation": "wafer2token.catalog.kinds.observation:ObservationCard",
     "rule": "wafer2token.catalog.kinds.rule:RuleCard",
     "item": "wafer2token.catalog.kinds.item:ItemCard",
     "calibration": "wafer2token.catalog.kinds.calibration:CalibrationCard",
+    "study": "wafer2token.catalog.kinds.study:StudyCard",
     "claim": "wafer2token.catalog.kinds.claim:ClaimCard",
+    "training": "wafer2token.catalog.kinds.training:TrainingCard",
+    "reliability": "wafer2token.catalog.kinds.reliability:ReliabilityCard",
     "source": "wafer2token.catalog.kinds.source:SourceCard",
 }

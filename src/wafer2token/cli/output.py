@@ -69,7 +69,9 @@ def _table(rows: Sequence[Row], headings: Mapping[str, str], title: str, note: s
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=title or None, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False, expand=False)
+    table = Table(
+        title=Text(title) if title else None, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False, expand=False
+    )
     numeric = {k for k in headings if rows and all(_is_number(r.get(k)) for r in rows)}
     for i, (key, heading) in enumerate(headings.items()):
         table.add_column(heading, justify="right" if key in numeric else "left", overflow="fold", no_wrap=i == 0,
