@@ -175,7 +175,7 @@ def read_file(path: str | Path, kind: str) -> list[Any]:
     problems: list[Problem] = []
     for i, card in enumerate(cards):
         cited = [(dotted, source) for dotted, item in card.evidence() for source in item.all_sources]
-        own = [("source", source) for source in card.sources() if source not in {s for _, s in cited}]
+        own = [("source", source) for source in card.cited() if source not in {s for _, s in cited}]
         for dotted, source in (*cited, *own):
             if source not in known and not _EXTERNAL_SOURCE.match(source):
                 at = (*(("card", i) if many else ()), *_steps(dotted))
