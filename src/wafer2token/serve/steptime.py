@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,10 @@ from .overhead import Overhead
 from .plan import Plan
 
 F = NDArray[np.float64]
+_WIDER = {
+    "fp32": "tf32", "tf32": "bf16", "fp16": "bf16", "fp4": "fp8", "nvfp4": "fp8", "mxfp4": "fp8", "mxfp8": "fp8",
+    "hif8": "fp8", "fp8": "int8", "int8": "fp16", "bf16": "fp16", "int4": "int8",
+}  # fmt: skip
 ATTENTION = frozenset({"attention_prefill", "attention_decode", "mla_decode", "attention_index"})
 EXPERTS = frozenset({"experts_up", "experts_down", "experts_activation"})
 
@@ -50,6 +54,10 @@ class StepTime:
     def device(self) -> F:
         """Time the accelerators are busy or communicate."""
         return self.compute + self.attention + self.experts + self.communication - self.hidden
+
+    def at(self, index: int) -> StepTime:
+        """The times at one index of the last axis."""
+        return StepTime(*(np.asarray(getattr(self, f.name))[..., index] for f in fields(self)))
 
     def bound_by(self) -> str:
         """The largest part, by its mean."""
@@ -122,7 +130,7 @@ def _timed(machine: Machine, plan: Plan, ops: list[Op], tokens: Any, shape: Any,
             parts["communication"] = parts["communication"] + seconds
             continue
         part = "attention" if op.family in ATTENTION else "experts" if op.name in EXPERTS else "compute"
-        seconds = op.count * op_time(machine.acc, op, True)
+        seconds = op.count * device_time(machine.acc, op)
         parts[part] = parts[part] + (seconds * share if part == "experts" else seconds)
         count += float(np.max(op.count)) * float(np.max(op.args.get("ops", 1)))
     out = {name: _shaped(value, shape) for name, value in parts.items()}
@@ -142,6 +150,14 @@ def _hidden_bytes(ops: list[Op], plan: Plan) -> float:
 def _shaped(value: Any, shape: Any) -> F:
     array = np.asarray(value, float)
     return np.broadcast_to(array, np.broadcast_shapes(array.shape, shape)).astype(float)
+
+
+def device_time(acc: Accelerator, op: Op) -> Any:
+    """Seconds of one kernel, computed in the nearest format that the chip has (weights stay as they are stored)."""
+    dtype = op.dtype
+    while dtype not in acc.peaks and dtype in _WIDER:
+        dtype = _WIDER[dtype]
+    return op_time(acc, op if dtype == op.dtype else replace(op, dtype=dtype), True)
 
 
 def communication_time(fab: Fabric, op: Op, plan: Plan) -> Any:
@@ -184,7 +200,7 @@ def _total(machine: Machine, plan: Plan, parts: dict[str, F], batch: F, phase: s
     host = host_floor(machine, plan, parts["launches"])
     added = over.step_s + (over.prefill_s if phase == "prefill" else 0.0)
     total = np.maximum(busy + communication - hidden, host) + _lead(added, busy.ndim)
-    total = total + _lead(over.sequence_s, busy.ndim) * batch
+    total = total + _lead(over.sequence_s, busy.ndim) * batch / plan.dp
     return StepTime(total, compute, attention, experts, communication, hidden, np.broadcast_to(host, total.shape))
 
 

@@ -7,12 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wafer2token.chip import op_time
 from wafer2token.workload import COMMUNICATION, ModelShape, Op
 
 from .engine.run import StepTable
 from .plan import Plan
-from .steptime import ATTENTION, EXPERTS, Machine, _operators, communication_time, decode_step_time, host_floor
+from .steptime import ATTENTION, EXPERTS, Machine, _operators, communication_time, decode_step_time, device_time, host_floor
 
 F = NDArray[np.float64]
 ABSORBED = frozenset({"q_absorb", "v_absorb"})
@@ -42,7 +41,7 @@ def step_table(shape: ModelShape, machine: Machine, plan: Plan, isl: float = 102
     kv = np.concatenate([[0.0], 2.0 ** np.arange(7, 21)])
     kv = kv[: max(3, int(np.searchsorted(kv, max(longest, 4 * isl, 4096.0))) + 2)]
     whole = decode_step_time(shape, machine, plan, batch[1:, None], np.maximum(kv, 1.0)[None, :])
-    share = _decode_device(whole) + float(over.sequence_s) * batch[1:, None]
+    share = _decode_device(whole) + float(over.sequence_s) / plan.dp * batch[1:, None]
     attend = share - _interpolate(tokens, gemm, batch[1:] * queries)[:, None]
     attend = np.concatenate([np.zeros((1, len(kv))), attend])
     attend[0] = attend[1]
@@ -81,7 +80,7 @@ def _gemm_seconds(shape: ModelShape, machine: Machine, plan: Plan, tokens: F, is
             talk = talk + one.count * communication_time(machine.fab, one, plan)
         elif not (one.family in ATTENTION or one.name in ABSORBED or one.name in HEAD):
             op = other if one.name in EXPERTS else one
-            busy = busy + op.count * op_time(machine.acc, op, True)
+            busy = busy + op.count * device_time(machine.acc, op)
     over = machine.overhead
     hidden = plan.overlap * over.prefill_overlap * np.minimum(busy, talk)
     return np.asarray(float(over.device) * (busy + talk - hidden))
@@ -104,7 +103,7 @@ def _work_seconds(shape: ModelShape, machine: Machine, plan: Plan, isl: float, l
     seconds = np.zeros_like(q)
     for op in ops:
         if _prompt_only(op):
-            seconds = seconds + op.count * op_time(machine.acc, op, True)
+            seconds = seconds + op.count * device_time(machine.acc, op)
     sharing = np.maximum(1.0, np.minimum(plan.dp * plan.pp, 1e9)) if plan.pp > 1 else 1.0
     return np.concatenate([[0.0], pairs]), float(machine.overhead.device) * np.concatenate([seconds[:1], seconds]) / sharing
 
