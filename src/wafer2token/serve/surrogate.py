@@ -11,7 +11,16 @@ from wafer2token.workload import COMMUNICATION, ModelShape, Op
 
 from .engine.run import StepTable
 from .plan import Plan
-from .steptime import ATTENTION, EXPERTS, Machine, _operators, communication_time, decode_step_time, device_time, host_floor
+from .steptime import (
+    ATTENTION,
+    EXPERTS,
+    Machine,
+    _operators,
+    communication_time,
+    decode_step_time,
+    device_time,
+    host_floor,
+)
 
 F = NDArray[np.float64]
 ABSORBED = frozenset({"q_absorb", "v_absorb"})
