@@ -18,6 +18,8 @@ from wafer2token.train.step import Parts, Software, parts_of_step, step_time
 from wafer2token.workload import train_flops_per_token
 
 INTERLEAVED = SCHEDULES.index("interleaved")
+LEAST_RECOMPUTATION = ((0, 1.0), (1, 1.0), (2, 0.25), (2, 0.5), (2, 0.75), (2, 1.0))
+"""What a planner tries in turn where a record does not say what is recomputed: nothing, selective, a share of the layers."""
 BATCH_TOKENS = 2**22
 """Tokens per step taken where a record states no batch: the usual size of runs up to a thousand devices (GPT-3 to Llama 2)."""
 
@@ -38,22 +40,27 @@ class Prepared:
 def prepare(case: Case) -> Prepared:
     """Choose the plan and price its pieces; CannotExpressError where machine or plan cannot be had."""
     try:
-        place = with_scale_out(_machine(case.chip, case.system), case.scale_out_bytes_per_s)
+        place = with_scale_out(_machine(case.chip), case.scale_out_bytes_per_s)
         stack = stack_of(case.framework, vendor_of(place.vendor))
         how = calibrated(case.chip, place.vendor, case.precision, stack)
         per_die = place.dies > 1 and case.node < 16
         ranks = case.devices * (place.dies if per_die else 1)
         plan = _plan(case, place, ranks, how)
-        parts = parts_of_step(case.shape, place.acc, place.fab, table([plan]), case.seq_len, place.domain, how.software.fused_attention,
+        parts = parts_of_step(case.shape, place.acc, place.fab, table([plan]), case.seq_len, place.domain, fused(case, how),
                               gradient_bytes=2.0 if plan.zero >= 3 else 4.0)  # fmt: skip
     except W2TError as error:
         raise CannotExpressError(str(error).splitlines()[0]) from None
     return Prepared(case, place, plan, stack, parts, ranks, float(plan.global_batch * case.seq_len))
 
 
+def fused(case: Case, how: Calibrated) -> bool:
+    """Whether attention was fused: by the stack, and not with a linear bias on a stack that has no fused kernel for it."""
+    return how.software.fused_attention and (how.biased_attention or not case.biased)
+
+
 @lru_cache(maxsize=64)
-def _machine(chip: str, system: str) -> Machine:
-    return machine(chip, system or None)
+def _machine(chip: str) -> Machine:
+    return machine(chip)
 
 
 def _plan(case: Case, place: Machine, ranks: int, how: Calibrated) -> Plan:
@@ -79,15 +86,15 @@ def _fill(case: Case, plan: Plan, place: Machine, how: Calibrated) -> Plan:
         per_rank = plan.micro_batch * plan.micro_batches
         options = [replace(p, micro_batch=b, micro_batches=per_rank // b) for p in options for b in (1, 2, 4, 8) if per_rank % b == 0]
     options = [p for p in options if p.schedule != INTERLEAVED or p.micro_batches % p.pp == 0 or "vpp" in case.stated] or [plan]
-    scores = not how.software.fused_attention
-    codes = (plan.recompute,) if "recompute" in case.stated else (0, 1, 2)
-    for code in codes:
-        trial = [replace(p, recompute=code) for p in options]
+    scores = not fused(case, how)
+    ladder = ((plan.recompute, plan.recompute_share),) if "recompute" in case.stated else LEAST_RECOMPUTATION
+    for code, share in ladder:
+        trial = [replace(p, recompute=code, recompute_share=share) for p in options]
         need = memory(case.shape, table(trial), case.seq_len, scores=scores).total
         fitting = [p for p, bytes_ in zip(trial, need, strict=True) if bytes_ < place.memory_bytes]
         if fitting:
             return _fastest(case, fitting, place, how)
-    return replace(plan, recompute=codes[-1])
+    return replace(options[0], recompute=ladder[-1][0], recompute_share=ladder[-1][1])
 
 
 def _fastest(case: Case, plans: list[Plan], place: Machine, how: Calibrated) -> Plan:

@@ -24,7 +24,9 @@ class TrainingCard(Card):
     target: str
     chips: tuple[str, ...] = ()
     frameworks: tuple[str, ...] = ()
+    vendor: str = ""
     fused_attention: bool = True
+    biased_attention: bool = True
     points: int = 0
     sources: int = 0
     error: Ratio | None = None
