@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,8 @@ from wafer2token.train.step import Software
 VENDORS = {"nvidia": "nvidia", "huawei": "huawei", "amd": "amd", "google": "google", "intel": "intel"}
 CLASSES = {"fp8": "8bit", "mxfp8": "8bit", "nvfp4": "4bit", "fp4": "4bit", "mxfp4": "4bit"}
 MULTIPLIERS = ("kernel", "attention", "expert", "vector", "data_slowdown")
+NEWEST, REFERENCE = 2026.5, 2024.5
+"""Years: software of today, and the date that the cards' multipliers speak to; progress counts between the two."""
 SETTINGS = ("launch", "per_micro_batch", "straggling", "tensor_hidden", "context_hidden", "expert_hidden", "data_hidden", "pipeline_hidden")
 
 
@@ -24,6 +27,7 @@ class Calibrated:
     points: int
     cards: tuple[str, ...]
     measured_family: bool
+    unfused_attention: float = 1.0
     biased_attention: bool = True
 
 
@@ -31,6 +35,11 @@ def vendor_of(vendor: str) -> str:
     """Vendor word of a chip card's vendor line; "any" for those without measurements."""
     words = vendor.lower()
     return next((target for start, target in VENDORS.items() if start in words), "any")
+
+
+def age(year: float) -> float:
+    """Years from the reference to the software of a run, at most 2 either way; 0 when the date is unknown."""
+    return min(max(year - REFERENCE, -2.0), NEWEST - REFERENCE) if year else 0.0
 
 
 def precision_class(precision: str) -> str:
@@ -58,8 +67,8 @@ def stack_of(framework: str, vendor: str) -> str:
     return {"huawei": "mindspeed", "google": "jax"}.get(vendor, "megatron")
 
 
-def calibrated(chip_id: str, vendor_line: str, precision: str, stack: str) -> Calibrated:
-    """Software for a chip, precision and stack, with its spread.
+def calibrated(chip_id: str, vendor_line: str, precision: str, stack: str, year: float = NEWEST) -> Calibrated:
+    """Software for a chip, precision, stack and date (decimal year; 0 unknown), with its spread.
 
     A chip whose family has no card takes the vendor's multipliers and the wider spread of that card.
     """
@@ -74,13 +83,16 @@ def calibrated(chip_id: str, vendor_line: str, precision: str, stack: str) -> Ca
             value = getattr(card, name)
             product[name] *= float(value) if value is not None else 1.0
         settings |= {name: float(getattr(card, name)) for name in SETTINGS if getattr(card, name) is not None}
+    progress = sum(float(c.progress) for c in cards if c.progress is not None)
+    product["kernel"] *= math.exp(-progress * age(year))
     spreads = [float(c.spread) for c in cards if c.spread is not None and c.scope in ("vendor", "family")]
     known = any(c.scope == "family" and c.points for c in cards)
     kinds = [c for c in all_cards("training").values() if (c.scope, c.target, c.part) == ("stack", stack, "definition")]
+    unfused = [float(c.unfused_attention) for c in cards if c.unfused_attention is not None]
     fused = all(c.fused_attention for c in kinds)
     software = _software(product, settings, fused)
     return Calibrated(software, stack, spreads[-1] if known else spreads[0] if spreads else 0.5, sum(c.points for c in cards if c.scope == "family"),
-                      tuple(c.id for c in cards), known, all(c.biased_attention for c in kinds))  # fmt: skip
+                      tuple(c.id for c in cards), known, math.prod(unfused), all(c.biased_attention for c in kinds))  # fmt: skip
 
 
 def _software(product: dict[str, float], settings: dict[str, Any], fused: bool) -> Software:

@@ -205,7 +205,7 @@ def precision(record: Record) -> str:
 
 
 def year(record: Record) -> float:
-    """When the software ran, as a decimal year: container or release in the title, arXiv number, first listing; else 2024."""
+    """When the software ran, as a decimal year: container or release in the title, arXiv number, first listing; 0 when unknown."""
     source = record.get("source") or {}
     title = f"{source.get('title', '')} {source.get('url', '')}"
     container = re.search(r"(?:container|NeMo|Launcher|NVIDIA)\s+(2[3-9])\.(\d\d)", title)
@@ -217,7 +217,7 @@ def year(record: Record) -> float:
             return base + int(match[1]) + (int(match[2]) - 0.5) / 12
     if mlperf:
         return 2020.4 + int(mlperf[1]) - 0 + 0.5 * int(mlperf[2])
-    return 2024.0
+    return 0.0
 
 
 def read_plan(record: Record, split: Record, ranks: int, shape: ModelShape) -> tuple[Plan | None, frozenset[str]]:
@@ -238,7 +238,7 @@ def read_plan(record: Record, split: Record, ranks: int, shape: ModelShape) -> t
     return Plan(
         tp=tp, pp=pp, dp=dp, cp=cp, ep=ep, etp=tp if ep == 1 and shape.is_moe else 1, vpp=vpp if pp > 1 else 1, micro_batch=micro, micro_batches=steps,
         zero=zero_stage(split.get("zero")), shard=int(split.get("fsdp_group") or 0), recompute=recompute(split), recompute_share=_share(split, shape, pp),
-        schedule=schedule(split, vpp, pp), sequence_parallel=bool(split.get("sequence_parallel", year(record) > 2022.2)) and tp > 1,
+        schedule=schedule(split, vpp, pp), sequence_parallel=bool(split.get("sequence_parallel", not 0 < year(record) < 2022.3)) and tp > 1,
         precision=precision(record)), stated  # fmt: skip
 
 

@@ -42,7 +42,7 @@ def prepare(case: Case) -> Prepared:
     try:
         place = with_scale_out(_machine(case.chip), case.scale_out_bytes_per_s)
         stack = stack_of(case.framework, vendor_of(place.vendor))
-        how = calibrated(case.chip, place.vendor, case.precision, stack)
+        how = calibrated(case.chip, place.vendor, case.precision, stack, case.year)
         per_die = place.dies > 1 and case.node < 16
         ranks = case.devices * (place.dies if per_die else 1)
         plan = _plan(case, place, ranks, how)
@@ -105,7 +105,9 @@ def _fastest(case: Case, plans: list[Plan], place: Machine, how: Calibrated) -> 
 
 def software_of(ready: Prepared) -> Calibrated:
     """Calibrated software of a case; overlap off where the source switched it off."""
-    how = calibrated(ready.case.chip, ready.place.vendor, ready.case.precision, ready.stack)
+    how = calibrated(ready.case.chip, ready.place.vendor, ready.case.precision, ready.stack, ready.case.year)
+    if not float(np.ravel(ready.parts.fused)[0]):
+        how = replace(how, software=replace(how.software, attention=how.software.attention * how.unfused_attention))
     if any("overlap switched off" in f for f in ready.case.features):
         off = replace(how.software, tensor_hidden=0.0, context_hidden=0.0, expert_hidden=0.0, data_hidden=0.0, pipeline_hidden=0.0)
         return replace(how, software=off)
