@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 import numpy.typing as npt
 
-from wafer2token.train.calibration import age, family_of, precision_class, vendor_of
+from wafer2token.train.calibration import family_of, precision_class, vendor_of
 from wafer2token.train.layer import Work
 from wafer2token.train.plan import PlanTable, table
 from wafer2token.train.predict import Prepared, seconds_of
@@ -34,7 +34,6 @@ PRIORS: dict[str, tuple[tuple[str, float, float], ...]] = {
     "expert_hidden": (("vendor", 0.0, 1.0),),
     "data_hidden": (("stack", 1.5, 1.0),),
     "data_slowdown": (("stack", 0.1, 0.5),),
-    "progress": (("family", 0.1, 0.1),),
 }
 SHARES = ("tensor_hidden", "expert_hidden", "data_hidden")
 CONTEXT_HIDDEN = 0.5
@@ -51,7 +50,6 @@ class Problem:
     measured_s: Array
     weight: Array
     off: Array
-    age: Array
     names: tuple[str, ...]
     mean: Array
     sd: Array
@@ -90,7 +88,7 @@ def problem(points: Sequence[Prepared]) -> Problem:
     mean, sd = np.array(priors).T
     off = np.array([any("overlap switched off" in f for f in p.case.features) for p in points])
     return Problem(tuple(points), stack_parts([p.parts for p in points]), table([p.plan for p in points]), np.array([p.ranks for p in points], float),
-                   np.array([seconds_of(p, p.case.measured) for p in points]), np.array([p.case.weight for p in points]), off, np.array([age(p.case.year) for p in points]),
+                   np.array([seconds_of(p, p.case.measured) for p in points]), np.array([p.case.weight for p in points]), off,
                    tuple(names), mean, sd, design)  # fmt: skip
 
 
@@ -114,7 +112,7 @@ def software(task: Problem, theta: Array) -> Software:
     """The software of every point under parameters."""
     link = {p: task.design[p] @ theta for p in PRIORS}
     shares = {p: np.where(task.off, 0.0, 1 / (1 + np.exp(-link[p]))) for p in SHARES}
-    kernel = np.exp(link["kernel"] - link["progress"] * task.age)
+    kernel = np.exp(link["kernel"])
     return Software(compute=kernel, expert=kernel * np.exp(link["expert"]), attention=kernel * np.exp(link["attention"]), vector=np.exp(link["vector"]),
                     launch_s=np.exp(link["launch"]), tensor_hidden=shares["tensor_hidden"], context_hidden=np.where(task.off, 0.0, CONTEXT_HIDDEN),
                     expert_hidden=shares["expert_hidden"], data_hidden=shares["data_hidden"], data_slowdown=np.exp(link["data_slowdown"]), micro_batch_s=np.exp(link["per_micro_batch"]),
@@ -159,7 +157,7 @@ def leave_sources_out(task: Problem) -> Array:
 
 
 LINKS = {"kernel": np.exp, "attention": np.exp, "expert": np.exp, "vector": np.exp, "data_slowdown": np.exp, "launch": np.exp, "per_micro_batch": np.exp,
-         "straggling": np.exp, "progress": lambda x: x}  # fmt: skip
+         "straggling": np.exp}  # fmt: skip
 
 
 def as_values(task: Problem, theta: Array) -> dict[tuple[str, str], dict[str, float]]:

@@ -12,8 +12,6 @@ from wafer2token.train.step import Software
 VENDORS = {"nvidia": "nvidia", "huawei": "huawei", "amd": "amd", "google": "google", "intel": "intel"}
 CLASSES = {"fp8": "8bit", "mxfp8": "8bit", "nvfp4": "4bit", "fp4": "4bit", "mxfp4": "4bit"}
 MULTIPLIERS = ("kernel", "attention", "expert", "vector", "data_slowdown")
-NEWEST, REFERENCE = 2026.5, 2024.5
-"""Years: software of today, and the date that the cards' multipliers speak to; progress counts between the two."""
 SETTINGS = ("launch", "per_micro_batch", "straggling", "tensor_hidden", "context_hidden", "expert_hidden", "data_hidden", "pipeline_hidden")
 
 
@@ -35,11 +33,6 @@ def vendor_of(vendor: str) -> str:
     """Vendor word of a chip card's vendor line; "any" for those without measurements."""
     words = vendor.lower()
     return next((target for start, target in VENDORS.items() if start in words), "any")
-
-
-def age(year: float) -> float:
-    """Years from the reference to the software of a run, at most 2 either way; 0 when the date is unknown."""
-    return min(max(year - REFERENCE, -2.0), NEWEST - REFERENCE) if year else 0.0
 
 
 def precision_class(precision: str) -> str:
@@ -67,8 +60,8 @@ def stack_of(framework: str, vendor: str) -> str:
     return {"huawei": "mindspeed", "google": "jax"}.get(vendor, "megatron")
 
 
-def calibrated(chip_id: str, vendor_line: str, precision: str, stack: str, year: float = NEWEST) -> Calibrated:
-    """Software for a chip, precision, stack and date (decimal year; 0 unknown), with its spread.
+def calibrated(chip_id: str, vendor_line: str, precision: str, stack: str) -> Calibrated:
+    """Software for a chip, precision and stack, with its spread.
 
     A chip whose family has no card takes the vendor's multipliers and the wider spread of that card.
     """
@@ -83,8 +76,6 @@ def calibrated(chip_id: str, vendor_line: str, precision: str, stack: str, year:
             value = getattr(card, name)
             product[name] *= float(value) if value is not None else 1.0
         settings |= {name: float(getattr(card, name)) for name in SETTINGS if getattr(card, name) is not None}
-    progress = sum(float(c.progress) for c in cards if c.progress is not None)
-    product["kernel"] *= math.exp(-progress * age(year))
     spreads = [float(c.spread) for c in cards if c.spread is not None and c.scope in ("vendor", "family")]
     known = any(c.scope == "family" and c.points for c in cards)
     kinds = [c for c in all_cards("training").values() if (c.scope, c.target, c.part) == ("stack", stack, "definition")]

@@ -42,7 +42,7 @@ def prepare(case: Case) -> Prepared:
     try:
         place = with_scale_out(_machine(case.chip), case.scale_out_bytes_per_s)
         stack = stack_of(case.framework, vendor_of(place.vendor))
-        how = calibrated(case.chip, place.vendor, case.precision, stack, case.year)
+        how = calibrated(case.chip, place.vendor, case.precision, stack)
         per_die = place.dies > 1 and case.node < 16
         ranks = case.devices * (place.dies if per_die else 1)
         plan = _plan(case, place, ranks, how)
@@ -105,7 +105,7 @@ def _fastest(case: Case, plans: list[Plan], place: Machine, how: Calibrated) -> 
 
 def software_of(ready: Prepared) -> Calibrated:
     """Calibrated software of a case; overlap off where the source switched it off."""
-    how = calibrated(ready.case.chip, ready.place.vendor, ready.case.precision, ready.stack, ready.case.year)
+    how = calibrated(ready.case.chip, ready.place.vendor, ready.case.precision, ready.stack)
     if not float(np.ravel(ready.parts.fused)[0]):
         how = replace(how, software=replace(how.software, attention=how.software.attention * how.unfused_attention))
     if any("overlap switched off" in f for f in ready.case.features):

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from wafer2token.catalog.card import Card, Ratio, Seconds, Unit
-from wafer2token.evidence.number import Number
+from wafer2token.catalog.card import Card, Ratio, Seconds
 
 Scope = Literal["vendor", "family", "precision", "stack"]
 Part = Literal["definition", "fit"]
@@ -16,7 +15,7 @@ class TrainingCard(Card):
 
     ``target`` names the vendor, the family, ``family.precision`` or the stack. ``kernel`` multiplies matrix products and
     attention, ``attention`` and ``expert`` these alone on top, ``vector`` memory-bound kernels, ``unfused_attention``
-    attention that is not fused; ``progress`` is how much kernels speed up per year around mid-2024. ``*_hidden`` is the share of
+    attention that is not fused. ``*_hidden`` is the share of
     that traffic which computation covers. ``points`` and ``sources`` count the measurements behind the card, ``error`` is
     the median absolute error of the fit on them, ``left_out`` that on sources the fit had not seen.
     """
@@ -38,7 +37,6 @@ class TrainingCard(Card):
     expert: Ratio | None = None
     vector: Ratio | None = None
     unfused_attention: Ratio | None = None
-    progress: Annotated[Number, Unit("1", signed=True)] | None = None
     data_slowdown: Ratio | None = None
     launch: Seconds | None = None
     per_micro_batch: Seconds | None = None
