@@ -68,6 +68,7 @@ class Case:
     convention: str
     tokens: float = 0.0
     biased: bool = False
+    stated_cp: int = 0
 
     @property
     def moe(self) -> bool:
@@ -145,9 +146,15 @@ def read_case(record: Record, shapes: Mapping[str, ModelShape], lists_chunks: bo
         str(record["id"]), str(record.get("family", "user")), str((record.get("source") or {}).get("title", "")), kind,
         str(record.get("grade", "")), float(record.get("weight", 1.0)), target, float(record["measured"][target]), chip, dies,
         devices, node, scale_out(hardware), shape, int(seq_len), batch, precision(record), plan, stated, framework, year(record),
-        frozenset(str(f).lower() for f in split.get("features") or ()), str(record.get("mfu_definition", "")),
+        features(split), str(record.get("mfu_definition", "")),
         float(record["measured"].get("total_tokens_t") or 0.0) * 1e12,
-        any(name in shape.id.lower() for name in LINEAR_BIAS))  # fmt: skip
+        any(name in shape.id.lower() for name in LINEAR_BIAS), int(split.get("cp") or 0))  # fmt: skip
+
+
+def features(split: Record) -> frozenset[str]:
+    """Words about the run: listed features, and what a note says of context parallelism."""
+    words = {str(f).lower() for f in split.get("features") or ()}
+    return frozenset(words | ({"no_cp"} if "non-CP" in str(split.get("note") or "") else set()))
 
 
 def _kind_reason(kind: str) -> str:

@@ -7,8 +7,10 @@ from functools import lru_cache
 
 import numpy as np
 
-from wafer2token.evidence.errors import InfeasibleError, W2TError
+from wafer2token.catalog import ids
+from wafer2token.evidence.errors import EvidenceError, InfeasibleError
 from wafer2token.train.calibration import Calibrated, calibrated, stack_of, vendor_of
+from wafer2token.train.failures import availability, reliability_card
 from wafer2token.train.machine import Machine, machine, with_scale_out
 from wafer2token.train.memory import memory
 from wafer2token.train.plan import SCHEDULES, Plan, table
@@ -39,6 +41,8 @@ class Prepared:
 
 def prepare(case: Case) -> Prepared:
     """Choose the plan and price its pieces; CannotExpressError where machine or plan cannot be had."""
+    if case.chip not in ids("chip"):
+        raise CannotExpressError(f"no card of chip {case.chip}")
     try:
         place = with_scale_out(_machine(case.chip), case.scale_out_bytes_per_s)
         stack = stack_of(case.framework, vendor_of(place.vendor))
@@ -48,7 +52,7 @@ def prepare(case: Case) -> Prepared:
         plan = _plan(case, place, ranks, how)
         parts = parts_of_step(case.shape, place.acc, place.fab, table([plan]), case.seq_len, place.domain, fused(case, how),
                               gradient_bytes=2.0 if plan.zero >= 3 else 4.0)  # fmt: skip
-    except W2TError as error:
+    except (InfeasibleError, EvidenceError) as error:
         raise CannotExpressError(str(error).splitlines()[0]) from None
     return Prepared(case, place, plan, stack, parts, ranks, float(plan.global_batch * case.seq_len))
 
@@ -69,7 +73,8 @@ def _plan(case: Case, place: Machine, ranks: int, how: Calibrated) -> Plan:
         return _fill(case, case.plan, place, how)
     batch = case.global_batch or max(round(BATCH_TOKENS / case.seq_len), 1)
     batch = -(-batch // ranks) * ranks if batch < ranks and not case.global_batch else batch
-    space = Space(vpp=(1, 2, 4), micro_batch=(1, 2, 4, 8), zero=(1, 3) if how.stack == "fsdp" else (1,))
+    context = (1,) if "no_cp" in case.features else (case.stated_cp,) if case.stated_cp else ()
+    space = Space(cp=context, vpp=(1, 2, 4), micro_batch=(1, 2, 4, 8), zero=(1, 3) if how.stack == "fsdp" else (1,))
     try:
         return search(case.shape, place, ranks, batch, case.seq_len, how.software, case.precision, space, keep=1).plans.row(0)
     except InfeasibleError as error:
@@ -138,7 +143,8 @@ def to_metric(ready: Prepared, seconds: float) -> float:
     if case.target == "samples_per_s_total":
         return ready.plan.global_batch / seconds
     if case.target == "total_gpu_hours":
-        return case.tokens / rate / 3600
+        lost = availability(reliability_card(case.chip), case.devices, None, 0)
+        return case.tokens / rate / 3600 / float(lost.goodput)
     if case.target == "tokens_per_s_per_device":
         return rate
     flops = rate * flops_per_token(ready)
