@@ -185,10 +185,17 @@ def parse(text: str, kind: str, where: str, default_id: str = "") -> list[Any]:
         try:
             out.append(reader.model_validate(entry))
         except ValidationError as error:
-            problems += [p for e in error.errors() for p in _problems(e, where, lines, prefix, reader)]
+            problems += validation_problems(error, where, lines, prefix, reader)
     if problems:
         raise InputError(problems)
     return out
+
+
+def validation_problems(
+    error: ValidationError, where: str, lines: KeyLines, prefix: tuple[str | int, ...], reader: type[BaseModel]
+) -> list[Problem]:
+    """Everything that pydantic found, as problems with file, line and dotted key."""
+    return [p for e in error.errors() for p in _problems(e, where, lines, prefix, reader)]
 
 
 def _problems(
@@ -199,7 +206,11 @@ def _problems(
     place = f"{where}:{lines.at(location)} {_dotted(location)}"
     nested = cast("tuple[Problem, ...]", (error.get("ctx") or {}).get("problems", ()))
     if nested:
-        return [Problem(p.what, f"{place}{p.where}", p.got, p.allowed, p.remedy) for p in nested]
+        inner = [(p, (*location, *_steps(p.where))) for p in nested]
+        return [
+            Problem(p.what, f"{where}:{lines.at(at)} {_dotted(location)}{p.where}", p.got, p.allowed, p.remedy)
+            for p, at in inner
+        ]
     if error["type"] == "extra_forbidden":
         known = _fields(reader, error["loc"][:-1])
         close = nearest(str(error["loc"][-1]), known, n=1)
@@ -222,6 +233,12 @@ def _fields(reader: type[BaseModel], path: tuple[str | int, ...]) -> list[str]:
     return list(model.model_fields)
 
 
+def _steps(where: str) -> tuple[str | int, ...]:
+    """``.outcome[0].when`` as the steps of a location."""
+    found = re.findall(r"\.([A-Za-z_][\w]*)|\[(\d+)\]", where)
+    return tuple(int(index) if index else name for name, index in found)
+
+
 def _dotted(location: tuple[str | int, ...]) -> str:
     return "$" + "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in location)
 
@@ -241,6 +258,7 @@ class KeyLines:
                 path: tuple[str | int, ...] = tuple(p.strip("\"' ") for p in header.group(2).split("."))
                 if header.group(1) == "[[":
                     counts[path] = counts.get(path, -1) + 1
+                    counts = {k: n for k, n in counts.items() if k == path or k[: len(path)] != path}
                 table = self._indexed(path, counts)
                 self._lines[table] = number
             elif key := self._KEY.match(line):

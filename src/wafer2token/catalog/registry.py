@@ -11,6 +11,8 @@ KINDS: dict[str, str] = {
     "supply": "wafer2token.catalog.kinds.supply:SupplyCard",
     "rule": "wafer2token.catalog.kinds.rule:RuleCard",
     "item": "wafer2token.catalog.kinds.item:ItemCard",
+    "party": "wafer2token.catalog.kinds.party:PartyCard",
+    "destination": "wafer2token.catalog.kinds.destination:DestinationCard",
     "calibration": "wafer2token.catalog.kinds.calibration:CalibrationCard",
     "claim": "wafer2token.catalog.kinds.claim:ClaimCard",
     "source": "wafer2token.catalog.kinds.source:SourceCard",
