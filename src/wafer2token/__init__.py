@@ -10,8 +10,8 @@ __version__ = "0.1.0"
 
 # verb -> "module:function"; imported on first use, so that `import wafer2token` stays light
 VERBS: dict[str, str] = {
-    "run": "wafer2token.study:run",
-    "compare": "wafer2token.study:compare",
+    "run": "wafer2token.study.run:run",
+    "compare": "wafer2token.study.compare:compare",
     "supply": "wafer2token.supply:supply",
     "allow": "wafer2token.controls:allow",
     "train": "wafer2token.train:train",
@@ -19,11 +19,12 @@ VERBS: dict[str, str] = {
     "kernel": "wafer2token.chip:kernel",
     "collective": "wafer2token.fabric:collective",
     "audit": "wafer2token.stack.audit:audit",
-    "claims": "wafer2token.study:claims",
-    "explain": "wafer2token.study:explain",
-    "validate": "wafer2token.study:validate",
+    "claims": "wafer2token.study.claims:claims",
+    "explain": "wafer2token.study.explain:explain",
+    "validate": "wafer2token.study.validate:validate",
     "calibrate": "wafer2token.study:calibrate",
     "list_cards": "wafer2token.catalog:list_cards",
+    "save": "wafer2token.report.save:save",
     "show": "wafer2token.catalog:show",
 }
 

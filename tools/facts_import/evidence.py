@@ -25,11 +25,18 @@ _WITNESS = {
 WITNESS = {source: grade for grade, sources in _WITNESS.items() for source in sources}
 
 _WORDING = (
+    (re.compile(r"\b(is|are) from_memory"), r"\1 from memory"),
+    (re.compile(r"with from_memory totals"), "with totals from memory"),
+    (re.compile(r"\(from_memory\)"), "(from memory)"),
+    (re.compile(r"(; max \d+) from_memory"), r"\1 from memory"),
     (re.compile(r";?\s*\(?from_memory(: true)?\)?"), ""),
+    (re.compile(r"^FLAGSHIP backtest: "), "Backtest: "),
+    (re.compile(r"The model MUST carry a harvesting switch"), "Harvesting has to be a choice of the model"),
+    (re.compile(r"in the seeds"), "in the documents"),
     (re.compile(r"\s*\(find_string id \d+\)"), ""),
     (re.compile(r" found by find_string \(id \d+, (\d{4}-\d{2})\)"), r" (\1)"),
     (re.compile(r"from memory of the author of this file, NOT verified"), "From memory, not verified"),
-    (re.compile(r"; not found in this session|\bwas not found in this session"), " was not found"),
+    (re.compile(r" ?was not found in this session"), " was not found"),
     (re.compile(r"this helper's spread"), "the catalogue's spread"),
     (re.compile(r"\(see chip helper\)"), "(see the chip card)"),
     (re.compile(r"; see supply folder|see supply folder"), "see the yield cards"),
@@ -107,4 +114,5 @@ def claim(
 ) -> dict[str, Any]:
     """One claimant of a contested number (``unit`` given) or statement (``unit`` empty and text given)."""
     said = {"value": value} if isinstance(value, str) else quantity(value, unit)
-    return {"by": by, **said, "weight": weight, "grade": grade, "source": source} | ({"note": note} if note else {})
+    extra: dict[str, Any] = ({"note": note} if note else {}) | ({"from_memory": True} if source == ["mem"] else {})
+    return {"by": by, **said, "weight": weight, "grade": grade, "source": source} | extra

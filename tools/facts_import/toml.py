@@ -49,7 +49,8 @@ def _lines(card: dict[str, Any], prefix: str) -> list[str]:
             plain.append(f"{key(name)} = {text(value)}")
     for name, value in tables:
         head = f"{prefix}{key(name)}"
-        plain += ["", f"[{head}]", *_lines(value, f"{head}.")]
+        inner = _lines(value, f"{head}.")
+        plain += inner if inner and not inner[0] else ["", f"[{head}]", *inner]
     return plain
 
 

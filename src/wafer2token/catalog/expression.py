@@ -102,7 +102,7 @@ Node = Const | Text | Flag | Var | Arith | Compare | Member | All | Some | Not
 
 class _RefusedError(Exception):
     def __init__(self, what: str, column: int):
-        self.problem = Problem(what, f" at column {column + 1}")
+        self.what = f"{what} (column {column + 1})"
 
 
 @dataclass(frozen=True)
@@ -120,12 +120,12 @@ class Expression:
         try:
             parsed = ast.parse(text.strip(), mode="eval")
         except SyntaxError as error:
-            raise InputError(Problem(f"broken formula: {error.msg}", f" at column {error.offset or 1}", text)) from None
+            raise InputError(Problem(f"broken formula: {error.msg} (column {error.offset or 1})", got=text)) from None
         try:
             return cls(text.strip(), _convert(parsed.body))
         except _RefusedError as refused:
-            p = refused.problem
-            raise InputError(Problem(p.what, p.where, text, "and or not, comparisons, + - * /, in [...]")) from None
+            allowed = "and or not, comparisons, + - * /, in [...]"
+            raise InputError(Problem(refused.what, got=text, allowed=allowed)) from None
 
     def names(self) -> set[str]:
         """The names it uses."""

@@ -104,3 +104,12 @@ class Dated(Statement):
     def span(self) -> tuple[date, date]:
         """First and last day; of the claim with the largest weight where it is contested."""
         return period(self.value or max(self.claims, key=lambda c: c.weight).value)
+
+
+class Event(BaseModel):
+    """Something that happened, with its date."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    date: Period
+    what: str = Field(min_length=1)
