@@ -105,7 +105,7 @@ class _RefusedError(Exception):
         self.what = f"{what} (column {column + 1})"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Expression:
     """A formula with its text as written."""
 
@@ -127,9 +127,8 @@ class Expression:
             allowed = "and or not, comparisons, + - * /, in [...]"
             raise InputError(Problem(refused.what, got=text, allowed=allowed)) from None
 
-    def names(self) -> set[str]:
-        """The names it uses."""
-        return {node.name for node in walk(self.tree) if isinstance(node, Var)}
+    def __repr__(self) -> str:
+        return self.text
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:

@@ -383,6 +383,6 @@ def _finding(j: Judged, deal: Transaction, book: Rulebook, view: View, near: flo
         excluded=next((x.label for x in rule.exclude.values()), "") if j.excluded == TRUE else "",
         margins=tuple(margins(j)) if binds else (),
         missing=open_names(j) if match == "open" else (), settled=settled(j), replaced_by=j.replaced_by, declared_by=stated,
-        citation=rule.citation, sources=rule.source, evidence=rule.evidence, lane=rule.lane,
+        citation=rule.citation, sources=rule.source, evidence=rule.text_evidence, lane=rule.lane,
         informal=rule.status == "reported_informal",
     )  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -23,6 +23,8 @@ class Move(BaseModel):
 
 class DestinationCard(Card):
     """A country by its ISO code, with its groups on the card's sources' date and the moves that are known."""
+
+    columns: ClassVar[dict[str, str]] = {"code": "code", "groups": "groups"}
 
     code: str = Field(pattern=r"^[A-Z]{2}$")
     groups: tuple[str, ...] = ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -80,6 +80,8 @@ class Golden(_Part):
 
 class ItemCard(Card):
     """An item. A chip must say its ``dies`` (``"unknown"`` when nobody published them)."""
+
+    columns: ClassVar[dict[str, str]] = {"category": "category", "vendor": "vendor", "datacenter": "datacenter"}
 
     category: Literal["chip", "hbm", "logic", "tool", "material", "computer"]
     vendor: str = ""

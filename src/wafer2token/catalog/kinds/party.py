@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -24,6 +25,8 @@ class Listing(BaseModel):
 
 class PartyCard(Card):
     """A firm. ``unlisted_as_of`` says that a search of the list on that date found no row."""
+
+    columns: ClassVar[dict[str, str]] = {"hq": "hq"}
 
     hq: str = Field(pattern=r"^[A-Z]{2}$")
     end_use: str = ""

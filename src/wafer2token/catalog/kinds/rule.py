@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -74,6 +74,13 @@ class RuleCard(Card):
     that a limb says *no* only when everything it names is known.
     """
 
+    columns: ClassVar[dict[str, str]] = {
+        "jurisdiction": "law",
+        "family": "family",
+        "effective_from": "from",
+        "effective_to": "to",
+    }
+
     jurisdiction: str
     authority: str
     family: Family
@@ -100,7 +107,7 @@ class RuleCard(Card):
     leg: dict[str, Leg] = Field(default_factory=dict)
     outcome: tuple[Outcome, ...] = ()
     facts: tuple[str, ...] = ()
-    evidence: Evidence
+    text_evidence: Evidence
     source: tuple[str, ...] = Field(min_length=1)
     from_memory: tuple[str, ...] = ()
 
