@@ -10,6 +10,7 @@ KINDS: dict[str, str] = {
     "quantity": "wafer2token.catalog.kinds.quantity:QuantityCard",
     "supply": "wafer2token.catalog.kinds.supply:SupplyCard",
     "observation": "wafer2token.catalog.kinds.observation:ObservationCard",
+    "step": "wafer2token.catalog.kinds.step:StepCard",
     "rule": "wafer2token.catalog.kinds.rule:RuleCard",
     "item": "wafer2token.catalog.kinds.item:ItemCard",
     "party": "wafer2token.catalog.kinds.party:PartyCard",
