@@ -96,8 +96,8 @@ def _index(kind: str) -> dict[str, str]:
 @cache
 def _names(kind: str) -> dict[str, str]:
     """The same as ``_index``, from the text of the cards alone, so that no card of the kind need be valid or read."""
-    entries = [(default, entry) for _, _, default, raw in _files_of(kind) for entry in entries(raw)]
-    return _by_name([(e.get("id", default), (*e.get("aliases", ()), e.get("name", default))) for default, e in entries])
+    tables = [(default, entry) for _, _, default, raw in _files_of(kind) for entry in entries(raw)]
+    return _by_name([(e.get("id", default), (*e.get("aliases", ()), e.get("name", default))) for default, e in tables])
 
 
 def _by_name(cards: list[tuple[str, tuple[str, ...]]]) -> dict[str, str]:
