@@ -23,7 +23,7 @@ _SERIES = {
     "yield.usable_910b": "usable 910B-class dies",
 }
 _KNOCK_OUTS = {
-    "no_foreign_hbm": {"hbm_foreign": "0 stack", "hbm_smuggled": "0 stack/year"},
+    "no_foreign_hbm": {"hbm_foreign": "0 stack", "hbm_rush": "0 stack", "hbm_smuggled": "0 stack/year"},
     "no_die_bank": {"die_bank": "0 die"},
 }
 _DEMAND = "quantity.china_ai_chip_forecast.figures.demand_{year}"
