@@ -151,7 +151,7 @@ def _volume(graph: Graph, process: str) -> Array:
         raise EvidenceError(f"{process}: no start of volume on the card study.nodes")
     first, last = dated.span()
     u = quantiles(f"study.nodes.volume_start.{process}", graph.samples, graph.seed)
-    return (first.toordinal() + (last.toordinal() - first.toordinal()) * u) * _DAY_S
+    return np.asarray((first.toordinal() + (last.toordinal() - first.toordinal()) * u) * _DAY_S)
 
 
 def graded_yields(graph: Graph) -> list[Verdict]:

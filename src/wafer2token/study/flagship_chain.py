@@ -236,6 +236,7 @@ def what_binds(graph: Graph, details: Mapping[str, Any]) -> list[Verdict]:
             name,
             graph.values[name] > 1,
             told,
+            grade=graph.grade("supply.units.ascend"),
         )
     ]
 
