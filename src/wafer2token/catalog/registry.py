@@ -9,6 +9,7 @@ KINDS: dict[str, str] = {
     "memory": "wafer2token.catalog.kinds.memory:MemoryCard",
     "quantity": "wafer2token.catalog.kinds.quantity:QuantityCard",
     "supply": "wafer2token.catalog.kinds.supply:SupplyCard",
+    "observation": "wafer2token.catalog.kinds.observation:ObservationCard",
     "rule": "wafer2token.catalog.kinds.rule:RuleCard",
     "item": "wafer2token.catalog.kinds.item:ItemCard",
     "calibration": "wafer2token.catalog.kinds.calibration:CalibrationCard",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from wafer2token.catalog.card import ByteRate, Bytes, Card, Ratio, Seconds, Unit
 from wafer2token.evidence.number import Number
@@ -48,8 +48,8 @@ class CalibrationCard(Card):
     dtype: str = ""
     default: bool = False
     ranks: int = 0
-    times: dict[str, Seconds] = {}
-    rates: dict[str, ByteRate] = {}
-    sizes: dict[str, Bytes] = {}
-    ratios: dict[str, Ratio] = {}
+    times: dict[str, Seconds] = Field(default_factory=dict)
+    rates: dict[str, ByteRate] = Field(default_factory=dict)
+    sizes: dict[str, Bytes] = Field(default_factory=dict)
+    ratios: dict[str, Ratio] = Field(default_factory=dict)
     fit: Fit | None = None

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import fields
 
 import numpy as np
 import numpy.typing as npt
 
+from wafer2token.catalog.calibration_cards import Fitted
 from wafer2token.chip.calibration.tables import KernelTable
 from wafer2token.chip.fits import FAMILIES, FamilyFit
 from wafer2token.chip.kernels import (
@@ -20,10 +20,9 @@ from wafer2token.chip.kernels import (
     quantise_time,
 )
 from wafer2token.chip.machine import Accelerator, accelerator
+from wafer2token.evidence.fitting import Range, quantiles_80, search
 
 Array = npt.NDArray[np.float64]
-Range = tuple[float, float, float]
-
 _MATMUL: dict[str, Range] = {
     "floor": (0.0, 3e-6, 1e-4),
     "compute": (0.05, 0.8, 1.0),
@@ -68,25 +67,6 @@ SEARCH: dict[str, dict[str, Range]] = {
 """Kernel family -> parameter -> lower bound, start and upper bound of the search; definitions of the fit, not results."""
 
 
-@dataclass(frozen=True)
-class Result:
-    """Fitted parameters and how well they do.
-
-    ``error`` is the mean absolute percentage error on the held-out half (of the fitted rows when nothing was held
-    out), ``low`` and ``high`` the 10th and 90th percentile of ln(measured / predicted) there.
-    """
-
-    family: str
-    dtype: str
-    parameters: Mapping[str, float]
-    points: int
-    held_out: int
-    error: float
-    low: float
-    high: float
-    bias: float = 0.0
-
-
 def predict(acc: Accelerator, table: KernelTable) -> Array:
     """Predicted times of the rows of a table [s]."""
     c = table.columns
@@ -117,7 +97,7 @@ def predict(acc: Accelerator, table: KernelTable) -> Array:
 def fit_tables(
     tables: Sequence[KernelTable], chips: Callable[[KernelTable], Accelerator] | None = None, rows: int = 3000,
     evaluations: int = 6000,
-) -> Result:  # fmt: skip
+) -> Fitted:  # fmt: skip
     """One parameter set for some tables of one family, each with the same weight.
 
     Half of the shapes of every table is held out (see KernelTable.halves); the loss is the mean |ln ratio|.
@@ -140,12 +120,12 @@ def fit_tables(
     best = search(loss, SEARCH[family], evaluations)
     checked = [(machine(t), b if len(b) else a) for t, (a, b) in zip(tables, halves, strict=True)]
     residuals = [log_ratio(acc, table, best) for acc, table in checked]
-    return Result(
+    return Fitted(
         family, dtype, best,
         points=sum(len(t) for t in tables),
         held_out=sum(len(b) for _, b in halves),
         error=float(np.mean([np.abs(np.exp(-r) - 1.0).mean() for r in residuals])),
-        **_quantiles(residuals),
+        **quantiles_80(residuals),
     )  # fmt: skip
 
 
@@ -159,35 +139,3 @@ def using(acc: Accelerator, family: str, dtype: str, parameters: Mapping[str, fl
     kind = FAMILIES[family]
     values = kind(**{f.name: parameters[f.name] for f in fields(kind)})
     return acc.with_fit(family, FamilyFit(values, 0.0, 0.0, 0.0, "", "calibrated", "", dtype))
-
-
-def search(loss: Callable[[Mapping[str, float]], float], space: Mapping[str, Range], evaluations: int) -> dict[str, float]:
-    """The parameters of least loss within bounds, by restarted Nelder-Mead; deterministic."""
-    from scipy.optimize import minimize
-
-    names = list(space)
-    low, start, high = (np.array([space[n][i] for n in names]) for i in range(3))
-
-    def named(x: Array) -> dict[str, float]:
-        return dict(zip(names, (float(v) for v in np.clip(x, low, high)), strict=True))
-
-    def objective(y: Array) -> float:
-        x = y * start
-        outside = np.maximum(low - x, 0.0) / high + np.maximum(x - high, 0.0) / high
-        return loss(named(x)) + 10.0 * float(outside.sum())
-
-    x = np.ones(len(names))
-    for _ in range(3):
-        found: Any = minimize(
-            objective, x, method="Nelder-Mead",
-            options={"maxfev": evaluations // 3, "xatol": 1e-4, "fatol": 1e-6, "adaptive": True},
-        )  # fmt: skip
-        x = np.clip(found.x * start, low, high) / start
-    return named(x * start)
-
-
-def _quantiles(residuals: Sequence[Array]) -> dict[str, float]:
-    """10th and 90th percentile over residuals, each table with the same weight."""
-    size = max(len(r) for r in residuals)
-    even = np.concatenate([np.quantile(r, (np.arange(size) + 0.5) / size) for r in residuals])
-    return {"low": float(np.quantile(even, 0.1)), "high": float(np.quantile(even, 0.9))}

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from wafer2token.catalog import get
-from wafer2token.chip.calibration.cards import CardDraft, with_bias, write
-from wafer2token.chip.calibration.fitting import Result, fit_tables, log_ratio
+from wafer2token.catalog.calibration_cards import CardDraft, Fitted, with_bias, write
+from wafer2token.chip.calibration.fitting import fit_tables, log_ratio
 from wafer2token.chip.calibration.tables import KernelTable
 from wafer2token.chip.fits import platform
 from wafer2token.chip.machine import accelerator
@@ -45,7 +45,7 @@ def calibrate_kernels(tables: Iterable[KernelTable], out: Path, as_of: date, rep
     ]  # fmt: skip
 
 
-def _chip_draft(chip: str, stack: str, result: Result, members: Sequence[KernelTable], as_of: date) -> CardDraft:
+def _chip_draft(chip: str, stack: str, result: Fitted, members: Sequence[KernelTable], as_of: date) -> CardDraft:
     versions = ", ".join(dict.fromkeys(t.version for t in members if t.version))
     suffix = f"_{result.dtype}" if result.dtype else ""
     return CardDraft(
@@ -105,7 +105,7 @@ def _classes(
             )  # fmt: skip
 
 
-def class_fit(tables: Sequence[KernelTable], rows: int = 1200, evaluations: int = 4000) -> Result:
+def class_fit(tables: Sequence[KernelTable], rows: int = 1200, evaluations: int = 4000) -> Fitted:
     """One parameter set over several chips; error, range and bias are those of a chip that was left out."""
     from dataclasses import replace
 
