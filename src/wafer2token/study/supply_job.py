@@ -9,6 +9,7 @@ import numpy as np
 
 from wafer2token import catalog
 from wafer2token.evidence.sampling import summary
+from wafer2token.evidence.units import unit_scale
 from wafer2token.supply import SupplyResult, supply
 
 _SERIES = {
@@ -42,7 +43,7 @@ def supply_job(name: str, until: str, settings: Mapping[str, Any], samples: int,
     labels = {f"units_{year}": f"Ascend chips made in {year}" for year in yearly}
     for key, label in _SERIES.items():
         if key in made.names:
-            results[key] = (made[key], made.units_of[key])
+            results[key] = (made[key] * unit_scale(made.units_of[key])[0], made.units_of[key])
             labels[key] = f"{label}, {made.quarters[-1]}"
     return {"results": results, "details": {"labels": labels, **describe(made)}}
 
@@ -91,12 +92,13 @@ def quarter_row(made: SupplyResult, q: int) -> dict[str, str]:
 
 
 def flows(made: SupplyResult, year: int) -> dict[str, float]:
-    """The mean flows of a calendar year, for the Sankey: wafers by use, dies, stacks, packages, chips."""
+    """The mean flows of a calendar year, for the Sankey: wafers by use, dies, stacks, packages, chips; and the mean yields."""
     span = made.timeline.year(year)
     keys = [
         k for k in made.names if k.startswith(("wafers.", "dies.arriving.", "stacks.arriving.", "starts.", "units."))
     ]
-    return {k: float(made[k][:, span].sum(axis=1).mean()) for k in keys}
+    yields = {k: float(made[k][:, span].mean()) for k in ("yield.usable_910b", "yield.usable_950")}
+    return {k: float(made[k][:, span].sum(axis=1).mean()) for k in keys} | yields
 
 
 def claimants() -> dict[str, float]:
