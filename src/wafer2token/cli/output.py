@@ -73,8 +73,9 @@ def _table(rows: Sequence[Row], headings: Mapping[str, str], title: str, note: s
         title=Text(title) if title else None, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False, expand=False
     )
     numeric = {k for k in headings if rows and all(_is_number(r.get(k)) for r in rows)}
-    for key, heading in headings.items():
-        table.add_column(heading, justify="right" if key in numeric else "left", overflow="fold")
+    for i, (key, heading) in enumerate(headings.items()):
+        table.add_column(heading, justify="right" if key in numeric else "left", overflow="fold", no_wrap=i == 0,
+                         min_width=min(len(heading), 12))  # fmt: skip
     for row in rows:
         table.add_row(*(Text(_cell(row.get(k))) for k in headings))
     screen = console()

@@ -144,6 +144,20 @@ def parse_quantity(given: object, unit: str, where: str = "") -> float:
     return number * factor
 
 
+@lru_cache(maxsize=1024)
+def si_unit(unit: str) -> str:
+    """The unit in which SI values of this dimension are counted: ``"wafer/month"`` -> ``"wafer/s"``, ``"GW"`` -> ``"W"``."""
+    factor, dimension = unit_scale(unit)
+    if factor == 1:
+        return unit
+    powers = dict(dimension)
+    if powers.get("J") == 1 and powers.get("s", 0) < 0:
+        powers = {"W": 1, **{k: v + (k == "s") for k, v in powers.items() if k != "J"}}
+    above = [n if p == 1 else f"{n}^{p}" for n, p in powers.items() if p > 0]
+    below = [n if p == -1 else f"{n}^{-p}" for n, p in powers.items() if p < 0]
+    return "/".join(["*".join(above) or "1", *below])
+
+
 def convert(value: float, unit: str) -> float:
     """An SI value expressed in ``unit``."""
     return value / unit_scale(unit)[0]
