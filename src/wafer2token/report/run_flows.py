@@ -18,7 +18,10 @@ def chain_flow(flows: Mapping[str, float], tokens_per_chip: float | None) -> tup
     adds and what it uses.
     """
     new = {kind: flows.get(f"dies.arriving.{kind}", 0.0) for kind in ("ascend_910", "ascend_950")}
-    scrap = sum(new[k] * (1 / max(flows.get(f"yield.{y}", 1.0), 1e-9) - 1) for k, y in (("ascend_910", "usable_910b"), ("ascend_950", "usable_950")))
+    scrap = sum(
+        new[k] * (1 / max(flows.get(f"yield.{y}", 1.0), 1e-9) - 1)
+        for k, y in (("ascend_910", "usable_910b"), ("ascend_950", "usable_950"))
+    )
     chips = {k.removeprefix("units."): v for k, v in flows.items() if k.startswith("units.ascend_") and v > 0}
     in_chips = {chip: n * dies_of(chip) for chip, n in chips.items()}
     started = 2 * flows.get("starts.910", 0.0) + flows.get("starts.950", 0.0) * dies_of("ascend_950pr")

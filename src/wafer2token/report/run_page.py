@@ -38,7 +38,13 @@ def headlines(result: RunResult) -> list[tuple[str, str, str]]:
     out = [(r.measure, _value(r), f"weakest evidence: {r.grade}") for r in result.rows if r.name in wanted]
     for verdict in result.verdicts:
         if verdict.claim == "S1-030" and "equal peak" in verdict.sense:
-            out.append(("training time, Ascend over NVIDIA, equal peak", format_range(verdict.p5, verdict.p50, verdict.p95, "1"), verdict.conditions))
+            out.append(
+                (
+                    "training time, Ascend over NVIDIA, equal peak",
+                    format_range(verdict.p5, verdict.p50, verdict.p95, "1"),
+                    verdict.conditions,
+                )
+            )
             break
     out += [(f"{r.item.split('.')[-1]}: {r.measure}", _value(r), f"weakest evidence: {r.grade}") for r in result.rows
             if r.section == "serve" and r.name.endswith("decode_per_chip")][:2]  # fmt: skip
@@ -74,7 +80,9 @@ def _supply(result: RunResult) -> list[Section]:
             nodes, links = chain_flow(facts["flows"][year], tokens_per_chip(result))
             text = (f"Mean flows of {year} in dies: what leaves the fab, what the foreign stock adds, what is lost, which chips result, "
                     "and how many tokens per second they could decode.")  # fmt: skip
-            out.append(Section("flow", f"From wafers to tokens, {year}", text, sankey(nodes, links, unit="dies"), level=3))
+            out.append(
+                Section("flow", f"From wafers to tokens, {year}", text, sankey(nodes, links, unit="dies"), level=3)
+            )
             break
     rows = [r for r in result.rows if r.section == "supply"]
     return [*out, Section("supply-table", "Supply in figures", "", table=_table(rows), level=3)]
@@ -100,8 +108,14 @@ def _comparisons(result: RunResult) -> list[Section]:
             values = {x: (r.p5, r.p50, r.p95) if r else None for x, r in rows.items()}
             grade = next(r.grade for r in rows.values() if r)
             better = {True: "higher", False: "lower", None: ""}[measure.more_is_better]
-            metrics.append({"name": measure.label, "unit": measure.unit, "values": values, "better": better, "grade": grade})
-        text = "One draw serves both sides, so that what they share cancels. Effective: what a large matrix product reaches." if i == 0 else ""
+            metrics.append(
+                {"name": measure.label, "unit": measure.unit, "values": values, "better": better, "grade": grade}
+            )
+        text = (
+            "One draw serves both sides, so that what they share cancels. Effective: what a large matrix product reaches."
+            if i == 0
+            else ""
+        )
         out.append(Section(f"compare-{a}-{b}", f"{a} against {b}", text, side_by_side([a, b], metrics)))
     return out
 
@@ -114,7 +128,11 @@ def _engines(result: RunResult) -> list[Section]:
         rows = [r for r in result.rows if r.section == section]
         for model in dict.fromkeys(r.item.split(".")[0] for r in rows):
             of_model = [r for r in rows if r.item.split(".")[0] == model]
-            out.append(Section(f"{section}-{model}", f"{title}: {model}", text, _bars(of_model), _plans(result, section, of_model)))
+            out.append(
+                Section(
+                    f"{section}-{model}", f"{title}: {model}", text, _bars(of_model), _plans(result, section, of_model)
+                )
+            )
     return out
 
 
@@ -123,7 +141,9 @@ def _bars(rows: Sequence[Row]) -> Chart:
     metrics = []
     for measure in dict.fromkeys(r.measure for r in rows):
         of_measure = {r.item.split(".")[-1]: r for r in rows if r.measure == measure}
-        values = {f: (of_measure[f].p5, of_measure[f].p50, of_measure[f].p95) if f in of_measure else None for f in fleets}
+        values = {
+            f: (of_measure[f].p5, of_measure[f].p50, of_measure[f].p95) if f in of_measure else None for f in fleets
+        }
         first = next(iter(of_measure.values()))
         metrics.append({"name": measure, "unit": first.unit, "values": values, "grade": first.grade})
     return side_by_side(fleets, metrics)
@@ -172,7 +192,9 @@ def _gaps(result: RunResult) -> Section | None:
     if not result.problems:
         return None
     rows = [{"what": k, "why": v} for k, v in result.problems.items()]
-    return Section("gaps", "What had no answer", "", table=Table((Column("what", "asked"), Column("why", "why not")), rows))
+    return Section(
+        "gaps", "What had no answer", "", table=Table((Column("what", "asked"), Column("why", "why not")), rows)
+    )
 
 
 def _sources(result: RunResult) -> Section:
@@ -180,12 +202,14 @@ def _sources(result: RunResult) -> Section:
     rows = []
     for source in used_sources(result):
         card = cards.get(source)
-        rows.append({"id": source, "title": (card.name, card.url) if card and card.url else card.name if card else source})
+        rows.append(
+            {"id": source, "title": (card.name, card.url) if card and card.url else card.name if card else source}
+        )
     return Section("sources", "Sources of this run", f"{len(rows)} sources; `sources.bib` holds them as BibTeX.",
                    table=Table((Column("id", "id"), Column("title", "title", kind="source")), rows))  # fmt: skip
 
 
 def used_sources(result: RunResult) -> list[str]:
-    """Every source under any result of a run, sorted."""
+    """Every source under any result of a run, sorted; what a scenario set has no source but the scenario."""
     numbers = (q.number for q in result.graph.quantities.values() if q.number is not None)
-    return sorted({s for n in numbers for s in n.all_sources})
+    return sorted({s for n in numbers for s in n.all_sources if not s.startswith("scenario")})

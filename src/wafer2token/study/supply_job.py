@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from wafer2token import catalog
-from wafer2token.evidence.sampling import summary
+from wafer2token.evidence.sampling import summary, unrecorded
 from wafer2token.evidence.units import unit_scale
 from wafer2token.supply import SupplyResult, supply
 
@@ -56,7 +56,8 @@ def kept(
         return {}
     out = {}
     for key, missing in _KNOCK_OUTS.items():
-        without = supply(name, overrides={**settings, **missing}, samples=samples, seed=seed, until=until)
+        with unrecorded():
+            without = supply(name, overrides={**settings, **missing}, samples=samples, seed=seed, until=until)
         out[key] = without.yearly("units.ascend")[2026] / np.maximum(yearly[2026], 1.0)
     return out
 
