@@ -107,7 +107,7 @@ def test_bibliography_is_bibtex_each_source_once_and_stable():
 
 
 def test_every_source_has_a_title_and_none_is_idle():
-    cited = {s for kind in KINDS for card in all_cards(kind).values() for s in card.sources()}
+    cited = {s for kind in KINDS for card in all_cards(kind).values() for s in card.cited()}
     for reference in references(all_cards("source")):
         assert reference.title, reference.id
     assert not {"stas", "csc", "cann", "epoch_counts"} - cited

@@ -88,11 +88,12 @@ class Card(BaseModel):
         """Every number and statement on the card with its dotted path, in the order of the fields."""
         yield from _walk("", {name: getattr(self, name) for name in type(self).model_fields})
 
-    def sources(self) -> tuple[str, ...]:
+    def cited(self) -> tuple[str, ...]:
         """Every source of the card and of what stands on it, each once."""
+        found = [s for _, item in self.evidence() for s in item.all_sources]
         own = getattr(self, "source", ())
-        cited = [s for _, item in self.evidence() for s in item.all_sources]
-        return tuple(dict.fromkeys([*cited, *((own,) if isinstance(own, str) else own)]))
+        found += [own] if isinstance(own, str) else [s for s in own if isinstance(s, str)]
+        return tuple(dict.fromkeys(s for s in found if s))
 
     def number(self, path: str) -> Number:
         """The number at a dotted path such as ``memory.bandwidth``; KeyError when there is none."""

@@ -99,7 +99,7 @@ def _laid_out(kind: str, card: Card, path: str, also: tuple[str, ...]) -> Shown:
         if not kept:
             raise InputError(unknown(f"number of {kind}/{card.id}", path, list(dict.fromkeys(x.path for x in lines))))
         lines = kept
-    cited = [s for line in lines for s in line.sources] if path else list(card.sources())
+    cited = [s for line in lines for s in line.sources] if path else list(card.cited())
     fields = () if path else tuple(_fields(card))
     if kind == "source" and not path:
         fields += tuple(_cited_by(card.id))
@@ -175,6 +175,6 @@ def _text(value: object) -> str:
 
 
 def _cited_by(source: str) -> Iterator[tuple[str, str]]:
-    cards = [f"{kind}/{card.id}" for kind in KINDS for card in all_cards(kind).values() if source in card.sources()]
+    cards = [f"{kind}/{card.id}" for kind in KINDS for card in all_cards(kind).values() if source in card.cited()]
     if cards:
         yield "cited_by", "; ".join(cards)

@@ -144,6 +144,7 @@ def all_cards(kind: str) -> dict[str, Any]:
     """All bundled cards of a kind by id."""
     _check_kind(kind)
     out: dict[str, Card] = {}
+    stands_in: dict[str, str] = {}
     problems: list[Problem] = []
     for where, text, default, raw in _files_of(kind):
         try:
@@ -153,8 +154,9 @@ def all_cards(kind: str) -> dict[str, Any]:
             continue
         for card in cards:
             if card.id in out:
-                problems.append(Problem("duplicate id", where, card.id, remedy="give it another id"))
-            out[card.id] = card
+                remedy = f"{stands_in[card.id]} has it too: drop or rename one"
+                problems.append(Problem("duplicate id", where, card.id, remedy=remedy))
+            out[card.id], stands_in[card.id] = card, where
     if problems:
         raise InputError(problems)
     return out
@@ -173,7 +175,7 @@ def read_file(path: str | Path, kind: str) -> list[Any]:
     problems: list[Problem] = []
     for i, card in enumerate(cards):
         cited = [(dotted, source) for dotted, item in card.evidence() for source in item.all_sources]
-        own = [("source", source) for source in card.sources() if source not in {s for _, s in cited}]
+        own = [("source", source) for source in card.cited() if source not in {s for _, s in cited}]
         for dotted, source in (*cited, *own):
             if source not in known and not _EXTERNAL_SOURCE.match(source):
                 at = (*(("card", i) if many else ()), *_steps(dotted))
@@ -233,10 +235,17 @@ def _read(raw: dict[str, Any], text: str, kind: str, where: str, default_id: str
         try:
             out.append(reader.model_validate(entry))
         except ValidationError as error:
-            problems += [p for e in error.errors() for p in _problems(e, where, lines, prefix, reader)]
+            problems += validation_problems(error, where, lines, prefix, reader)
     if problems:
         raise InputError(sorted(problems, key=_line))
     return out
+
+
+def validation_problems(
+    error: ValidationError, where: str, lines: KeyLines, prefix: tuple[str | int, ...], reader: type[BaseModel]
+) -> list[Problem]:
+    """Everything that pydantic found, as problems with file, line and dotted key."""
+    return [p for e in error.errors() for p in _problems(e, where, lines, prefix, reader)]
 
 
 def _line(problem: Problem) -> int:
@@ -330,6 +339,7 @@ class KeyLines:
                 path: tuple[str | int, ...] = tuple(p.strip("\"' ") for p in header.group(2).split("."))
                 if header.group(1) == "[[":
                     counts[path] = counts.get(path, -1) + 1
+                    counts = {k: n for k, n in counts.items() if k == path or k[: len(path)] != path}
                 table = self._indexed(path, counts)
                 out[table] = number
             elif key := self._KEY.match(line):
