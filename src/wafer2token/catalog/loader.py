@@ -235,10 +235,17 @@ def _read(raw: dict[str, Any], text: str, kind: str, where: str, default_id: str
         try:
             out.append(reader.model_validate(entry))
         except ValidationError as error:
-            problems += [p for e in error.errors() for p in _problems(e, where, lines, prefix, reader)]
+            problems += validation_problems(error, where, lines, prefix, reader)
     if problems:
         raise InputError(sorted(problems, key=_line))
     return out
+
+
+def validation_problems(
+    error: ValidationError, where: str, lines: KeyLines, prefix: tuple[str | int, ...], reader: type[BaseModel]
+) -> list[Problem]:
+    """Everything that pydantic found, as problems with file, line and dotted key."""
+    return [p for e in error.errors() for p in _problems(e, where, lines, prefix, reader)]
 
 
 def _line(problem: Problem) -> int:
@@ -332,6 +339,7 @@ class KeyLines:
                 path: tuple[str | int, ...] = tuple(p.strip("\"' ") for p in header.group(2).split("."))
                 if header.group(1) == "[[":
                     counts[path] = counts.get(path, -1) + 1
+                    counts = {k: n for k, n in counts.items() if k == path or k[: len(path)] != path}
                 table = self._indexed(path, counts)
                 out[table] = number
             elif key := self._KEY.match(line):
