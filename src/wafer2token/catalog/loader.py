@@ -5,7 +5,10 @@ from __future__ import annotations
 import hashlib
 import re
 import tomllib
-from functools import cache
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import cache, cached_property
 from importlib import import_module, resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -28,10 +31,14 @@ def _data() -> Traversable:
 
 def card_class(kind: str) -> type[Card]:
     """The class that reads cards of a kind."""
-    if kind not in KINDS:
-        raise InputError(unknown("kind of card", kind, sorted(KINDS)))
+    _check_kind(kind)
     module, name = KINDS[kind].split(":")
     return cast("type[Card]", getattr(import_module(module), name))
+
+
+def _check_kind(kind: str) -> None:
+    if kind not in KINDS:
+        raise InputError(unknown("kind of card", kind, sorted(KINDS)))
 
 
 def ids(kind: str) -> list[str]:
@@ -42,28 +49,90 @@ def ids(kind: str) -> list[str]:
 def get(kind: str, name: str) -> Any:
     """The card of a kind by id or alias; InputError with the nearest names when there is none."""
     cards = all_cards(kind)
-    if name in cards:
-        return cards[name]
-    index = _index(kind)
-    key = _normal(name)
-    if key in index:
-        return cards[index[key]]
+    key = name if name in cards else _index(kind).get(_normal(name))
+    if key is not None:
+        return _overlaid(kind, cards[key])
     raise InputError(unknown(kind, name, sorted({*cards, *(a for c in cards.values() for a in c.aliases)})))
 
 
 def find(name: str) -> list[tuple[str, Card]]:
     """Every card, of whatever kind, with this id or alias; InputError with the nearest names when there is none."""
-    hits = [(kind, all_cards(kind)[index[_normal(name)]]) for kind in KINDS if _normal(name) in (index := _index(kind))]
+    key = _normal(name)
+    hits = [(kind, all_cards(kind)[names[key]]) for kind in KINDS if key in (names := _names(kind))]
     if not hits:
-        raise InputError(unknown("card", name, sorted({i for kind in KINDS for i in _index(kind).values()} - {""})))
+        every = [card for kind in KINDS for card in all_cards(kind).values()]
+        raise InputError(unknown("card", name, sorted({n for card in every for n in (card.id, *card.aliases)})))
     return hits
+
+
+_overlay: ContextVar[Mapping[str, Number]] = ContextVar("overlay", default={})  # noqa: B039 - never mutated
+
+
+@contextmanager
+def overlay(numbers: Mapping[str, Number]) -> Iterator[None]:
+    """Inside the block, ``get`` returns cards with these numbers, by dotted name ``kind.id.path``, instead of their own."""
+    token = _overlay.set({**_overlay.get(), **numbers})
+    try:
+        yield
+    finally:
+        _overlay.reset(token)
+
+
+def _overlaid(kind: str, card: Card) -> Card:
+    prefix = f"{kind}.{card.id}."
+    for name, number in _overlay.get().items():
+        if name.startswith(prefix):
+            card = card.with_number(name.removeprefix(prefix), number)
+    return card
+
+
+def number(name: str) -> Number:
+    """The number under a dotted name ``kind.id.path``; InputError with the nearest names when there is none."""
+    kind, _, rest = name.partition(".")
+    if kind not in KINDS:
+        raise InputError(unknown("name", name, [f"{k}." for k in KINDS]))
+    for card in all_cards(kind).values():
+        if rest.startswith(f"{card.id}."):
+            numbers = dict(_overlaid(kind, card).numbers())
+            path = rest.removeprefix(f"{card.id}.")
+            if path in numbers:
+                return numbers[path]
+            raise InputError(unknown("number", name, [f"{kind}.{card.id}.{p}" for p in numbers]))
+    raise InputError(unknown(kind, rest.partition(".")[0], ids(kind)))
 
 
 @cache
 def _index(kind: str) -> dict[str, str]:
-    cards = all_cards(kind)
-    out = {_normal(alias): card.id for card in cards.values() for alias in (*card.aliases, card.name)}
-    return out | {_normal(key): key for key in cards}
+    return _by_name([(card.id, (*card.aliases, card.name)) for card in all_cards(kind).values()])
+
+
+@cache
+def _names(kind: str) -> dict[str, str]:
+    """The same as ``_index``, from the text of the cards alone, so that no card of the kind need be valid or read."""
+    entries = [(default, entry) for _, _, default, raw in _files_of(kind) for entry in _entries(raw)]
+    return _by_name([(e.get("id", default), (*e.get("aliases", ()), e.get("name", default))) for default, e in entries])
+
+
+def _by_name(cards: list[tuple[str, tuple[str, ...]]]) -> dict[str, str]:
+    out = {_normal(alias): key for key, others in cards for alias in others}
+    return out | {_normal(key): key for key, _ in cards}
+
+
+@cache
+def _files_of(kind: str) -> list[tuple[str, str, str, dict[str, Any]]]:
+    """The bundled files of a kind: name for messages, text, default id, parsed TOML."""
+    folder = _data() / kind
+    files = sorted(folder.iterdir(), key=lambda f: f.name) if folder.is_dir() else []
+    texts = [(f.name, f.read_text(encoding="utf-8")) for f in files if f.name.endswith(".toml")]
+    return [(f"{kind}/{name}", text, name[:-5], load_toml(text, f"{kind}/{name}")) for name, text in texts]
+
+
+def _entries(raw: dict[str, Any]) -> list[dict[str, Any]]:
+    return raw["card"] if _is_list(raw) else [raw]
+
+
+def _is_list(raw: dict[str, Any]) -> bool:
+    return set(raw) == {"card"} and isinstance(raw["card"], list)
 
 
 def _normal(name: str) -> str:
@@ -73,22 +142,21 @@ def _normal(name: str) -> str:
 @cache
 def all_cards(kind: str) -> dict[str, Any]:
     """All bundled cards of a kind by id."""
-    folder = _data() / kind
+    _check_kind(kind)
     out: dict[str, Card] = {}
+    stands_in: dict[str, str] = {}
     problems: list[Problem] = []
-    files = sorted(folder.iterdir(), key=lambda f: f.name) if folder.is_dir() else []
-    for file in files:
-        if not file.name.endswith(".toml"):
-            continue
+    for where, text, default, raw in _files_of(kind):
         try:
-            cards = parse(file.read_text(encoding="utf-8"), kind, f"{kind}/{file.name}", default_id=file.name[:-5])
+            cards = _read(raw, text, kind, where, default)
         except InputError as error:
             problems += error.problems
             continue
         for card in cards:
             if card.id in out:
-                problems.append(Problem("duplicate id", f"{kind}/{file.name}", card.id, remedy="give it another id"))
-            out[card.id] = card
+                remedy = f"{stands_in[card.id]} has it too: drop or rename one"
+                problems.append(Problem("duplicate id", where, card.id, remedy=remedy))
+            out[card.id], stands_in[card.id] = card, where
     if problems:
         raise InputError(problems)
     return out
@@ -103,13 +171,16 @@ def read_file(path: str | Path, kind: str) -> list[Any]:
         raise InputError(Problem(f"cannot read: {error}", str(path))) from None
     cards = parse(text, kind, file.name, default_id=file.stem)
     known = set(all_cards("source"))
-    problems = [
-        Problem("unknown source", f"{file.name} ${card.id}.{where}", source, remedy=_source_remedy(source, known))
-        for card in cards
-        for where, number in card.numbers()
-        for source in number.all_sources
-        if source not in known and not _EXTERNAL_SOURCE.match(source)
-    ]
+    lines, many = KeyLines(text), _is_list(load_toml(text, file.name))
+    problems: list[Problem] = []
+    for i, card in enumerate(cards):
+        cited = [(dotted, source) for dotted, item in card.evidence() for source in item.all_sources]
+        own = [("source", source) for source in card.cited() if source not in {s for _, s in cited}]
+        for dotted, source in (*cited, *own):
+            if source not in known and not _EXTERNAL_SOURCE.match(source):
+                at = (*(("card", i) if many else ()), *_steps(dotted))
+                place = f"{file.name}:{lines.at(at)} {_dotted(at)}"
+                problems.append(Problem("unknown source", place, source, remedy=_source_remedy(source, known)))
     if problems:
         raise InputError(problems)
     return cards
@@ -132,27 +203,54 @@ def load_toml(text: str, where: str) -> dict[str, Any]:
     except tomllib.TOMLDecodeError as error:
         match = re.search(r"\(at line (\d+), column (\d+)\)", str(error))
         place = f"{where}:{match.group(1)}:{match.group(2)}" if match else where
-        raise InputError(Problem(f"broken TOML: {re.sub(r' *[(]at .*', '', str(error))}", place)) from None
+        line = text.splitlines()[int(match.group(1)) - 1].strip() if match else None
+        what = f"broken TOML: {re.sub(r' *[(]at .*', '', str(error)).lower()}"
+        raise InputError(
+            Problem(what, place, line, remedy="close what is open on this line or just before it")
+        ) from None
 
 
 def parse(text: str, kind: str, where: str, default_id: str = "") -> list[Any]:
     """The cards in a TOML text: one card, or many as ``[[card]]`` tables."""
-    raw = load_toml(text, where)
-    many = set(raw) == {"card"} and isinstance(raw["card"], list)
-    entries: list[dict[str, Any]] = raw["card"] if many else [{"id": default_id, **raw}]
+    return _read(load_toml(text, where), text, kind, where, default_id)
+
+
+def _read(raw: dict[str, Any], text: str, kind: str, where: str, default_id: str) -> list[Any]:
+    many = _is_list(raw)
+    entries = _entries(raw) if many else [{"id": default_id, **raw}]
     reader = card_class(kind)
     out: list[Card] = []
     problems: list[Problem] = []
     lines = KeyLines(text)
+    first: dict[object, tuple[str | int, ...]] = {}
     for i, entry in enumerate(entries):
         prefix: tuple[str | int, ...] = ("card", i) if many else ()
+        at = (*prefix, "id")
+        if entry.get("id") in first:
+            remedy = f"line {lines.at(first[entry['id']])} has it too: rename one"
+            problems.append(
+                Problem("duplicate id", f"{where}:{lines.at(at)} {_dotted(at)}", entry["id"], remedy=remedy)
+            )
+        first.setdefault(entry.get("id"), at)
         try:
             out.append(reader.model_validate(entry))
         except ValidationError as error:
-            problems += [p for e in error.errors() for p in _problems(e, where, lines, prefix, reader)]
+            problems += validation_problems(error, where, lines, prefix, reader)
     if problems:
-        raise InputError(problems)
+        raise InputError(sorted(problems, key=_line))
     return out
+
+
+def validation_problems(
+    error: ValidationError, where: str, lines: KeyLines, prefix: tuple[str | int, ...], reader: type[BaseModel]
+) -> list[Problem]:
+    """Everything that pydantic found, as problems with file, line and dotted key."""
+    return [p for e in error.errors() for p in _problems(e, where, lines, prefix, reader)]
+
+
+def _line(problem: Problem) -> int:
+    match = re.search(r":(\d+)", problem.where)
+    return int(match.group(1)) if match else 0
 
 
 def _problems(
@@ -163,14 +261,39 @@ def _problems(
     place = f"{where}:{lines.at(location)} {_dotted(location)}"
     nested = cast("tuple[Problem, ...]", (error.get("ctx") or {}).get("problems", ()))
     if nested:
-        return [Problem(p.what, f"{place}{p.where}", p.got, p.allowed, p.remedy) for p in nested]
+        places = [(*location, *_steps(p.where)) for p in nested]
+        return [
+            Problem(p.what, f"{where}:{lines.at(at)} {_dotted(at)}", p.got, p.allowed, p.remedy)
+            for p, at in zip(nested, places, strict=True)
+        ]
     if error["type"] == "extra_forbidden":
         known = _fields(reader, error["loc"][:-1])
         close = nearest(str(error["loc"][-1]), known, n=1)
         remedy = f'did you mean "{close[0]}"?' if close else f"known here: {', '.join(known)}"
         return [Problem("unknown key", place, error["loc"][-1], remedy=remedy)]
-    got = None if error["type"] == "missing" else error["input"]
-    return [Problem(error["msg"][0].lower() + error["msg"][1:], place, got)]
+    return [_plain_problem(error, place)]
+
+
+def _plain_problem(error: ErrorDetails, place: str) -> Problem:
+    """A pydantic error in the house's words."""
+    got, kind = error["input"], error["type"]
+    if kind == "missing":
+        return Problem("a key is missing", place, remedy=f"add {error['loc'][-1]} = ...")
+    if kind == "literal_error":
+        allowed = [a.strip("' ") for a in re.split(r", | or ", str((error.get("ctx") or {}).get("expected", "")))]
+        close = nearest(str(got), allowed, n=1)
+        return Problem(
+            "not one of the words allowed",
+            place,
+            got,
+            ", ".join(allowed),
+            f'did you mean "{close[0]}"?' if close else "",
+        )
+    if kind == "string_pattern_mismatch" and error["loc"][-1] == "id":
+        return Problem("not an id", place, got, "small letters, digits and _")
+    if kind == "value_error" and isinstance(got, dict):
+        got = got.get("value")
+    return Problem(re.sub("^value error, ", "", error["msg"][0].lower() + error["msg"][1:]), place, got)
 
 
 def _fields(reader: type[BaseModel], path: tuple[str | int, ...]) -> list[str]:
@@ -190,6 +313,13 @@ def _dotted(location: tuple[str | int, ...]) -> str:
     return "$" + "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in location)
 
 
+def _steps(path: str) -> tuple[str | int, ...]:
+    """The steps of a dotted path such as ``.claims[0].weight``."""
+    return tuple(
+        int(index) if index else name for name, index in re.findall(r"([^.\[\]]+)(?![^\[]*\])|\[(\d+)\]", path)
+    )
+
+
 class KeyLines:
     """On which line of a TOML text a key stands; for messages, so the nearest known parent will do."""
 
@@ -197,18 +327,24 @@ class KeyLines:
     _KEY = re.compile(r"^\s*([A-Za-z0-9_\-.\"']+)\s*=")
 
     def __init__(self, text: str):
-        self._lines: dict[tuple[str | int, ...], int] = {}
+        self._text = text
+
+    @cached_property
+    def _lines(self) -> dict[tuple[str | int, ...], int]:
+        out: dict[tuple[str | int, ...], int] = {}
         counts: dict[tuple[str | int, ...], int] = {}
         table: tuple[str | int, ...] = ()
-        for number, line in enumerate(text.splitlines(), 1):
+        for number, line in enumerate(self._text.splitlines(), 1):
             if header := self._HEADER.match(line):
                 path: tuple[str | int, ...] = tuple(p.strip("\"' ") for p in header.group(2).split("."))
                 if header.group(1) == "[[":
                     counts[path] = counts.get(path, -1) + 1
+                    counts = {k: n for k, n in counts.items() if k == path or k[: len(path)] != path}
                 table = self._indexed(path, counts)
-                self._lines[table] = number
+                out[table] = number
             elif key := self._KEY.match(line):
-                self._lines[(*table, *(p.strip("\"'") for p in key.group(1).split(".")))] = number
+                out[(*table, *(p.strip("\"'") for p in key.group(1).split(".")))] = number
+        return out
 
     @staticmethod
     def _indexed(path: tuple[str | int, ...], counts: dict[tuple[str | int, ...], int]) -> tuple[str | int, ...]:

@@ -6,6 +6,9 @@ The order in which numbers are drawn, and the number of workers, change nothing.
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +16,32 @@ import numpy.typing as npt
 from wafer2token.evidence.number import Claim, Number
 
 Array = npt.NDArray[np.float64]
+
+_drawn: ContextVar[dict[str, Number] | None] = ContextVar("drawn", default=None)
+
+
+@contextmanager
+def recorded() -> Iterator[dict[str, Number]]:
+    """Collects every number drawn inside the block, by its dotted name: what a result stands on."""
+    drawn: dict[str, Number] = {}
+    outer = _drawn.get()
+    token = _drawn.set(drawn)
+    try:
+        yield drawn
+    finally:
+        _drawn.reset(token)
+        if outer is not None:
+            outer.update(drawn)
+
+
+@contextmanager
+def unrecorded() -> Iterator[None]:
+    """Draws inside the block are not collected: for what-if runs beside the one that is explained."""
+    token = _drawn.set(None)
+    try:
+        yield
+    finally:
+        _drawn.reset(token)
 
 
 def quantiles(name: str, n: int, seed: int) -> Array:
@@ -26,6 +55,9 @@ def draw(number: Number, name: str, n: int, seed: int) -> Array:
 
     A contested number draws its claimant by weight first, then the claimant's own range.
     """
+    drawn = _drawn.get()
+    if drawn is not None:
+        drawn[name] = number
     u = quantiles(name, n, seed)
     if not number.claims:
         return at_quantile(number, u)

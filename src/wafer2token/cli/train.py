@@ -1,0 +1,91 @@
+"""``w2t train``: the best training plan on a machine, its step, memory, days, energy and cost."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from wafer2token.cli.output import emit, formats
+
+
+@click.command(name="train")
+@click.argument("model")
+@click.option("--on", required=True, help="System or chip id.")
+@click.option("--chips", type=int, required=True, help="Chips as sold (a 910C counts once).")
+@click.option("--tokens", default="15e12", show_default=True, help="Tokens to train on, such as 14.8e12.")
+@click.option("--plan", help='A given plan: "tp=8,pp=16" or framework flags; without it all legal plans are searched.')
+@click.option("--seq-len", type=int, help="Tokens per sequence.")
+@click.option("--global-batch", type=int, help="Sequences per step.")
+@click.option("--dtype", default="bf16", show_default=True, help="bf16, fp16, fp8, mxfp8, nvfp4.")
+@click.option("--imbalance", type=float, default=1.0, show_default=True, help="Load of the busiest expert rank over the mean.")
+@click.option("--stack", help="Training stack; the vendor's usual one without it.")
+@click.option("--compare", help="Another system: what takes this long here takes how long there, and why.")
+@click.option("--samples", type=int, default=400, show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--point", is_flag=True, help="The central case alone.")
+@click.option("--assume", is_flag=True, help="Go on where the evidence is too weak to answer.")
+@click.option("--trace", type=click.Path(dir_okay=False), help="Write the pipeline timeline for Chrome or Perfetto.")
+@formats
+def command(model: str, on: str, chips: int, tokens: str, plan: str | None, seq_len: int | None, global_batch: int | None, dtype: str,
+            imbalance: float, stack: str | None, compare: str | None, samples: int, seed: int, point: bool, assume: bool, trace: str | None,
+            fmt: str | None) -> None:  # fmt: skip
+    """Plan the training of MODEL: every legal parallel plan priced, the best five shown with what separates them.
+
+    \b
+      w2t train deepseek_v3 --on hgx_h800 --chips 2048 --tokens 14.8e12 --dtype fp8
+      w2t train llama_3_1_405b --on dgx_h100 --chips 16384 --plan tp=8,pp=16
+      w2t train llama_3_1_405b --on cloudmatrix384 --chips 4096 --compare dgx_h100
+    """
+    from wafer2token.train import train
+
+    options: dict[str, Any] = {"plan": plan, "samples": None if point else samples, "seed": seed, "dtype": dtype, "seq_len": seq_len,
+                               "global_batch": global_batch, "imbalance": imbalance, "stack": stack, "assume": assume}  # fmt: skip
+    if compare:
+        from wafer2token.train.compare import compare as versus
+
+        result = versus(model, on, compare, chips, _tokens(tokens), **options)
+        emit([vars(f) for f in result.factors], ["factor", "p5", "p50", "p95", "note"], result.title, fmt, document=result.to_dict(), note=result.note)
+        return
+    answer = train(model, on, chips, _tokens(tokens), **options)
+    if trace:
+        from wafer2token.train.timeline import timeline_of
+
+        click.echo(f"timeline in {timeline_of(answer.best[0]).write_trace(trace)}", err=True)
+    _show(answer, fmt)
+
+
+def _tokens(text: str) -> float:
+    from wafer2token.evidence.errors import InputError, Problem
+
+    scale = {"k": 1e3, "M": 1e6, "B": 1e9, "T": 1e12}.get(text[-1:], 1.0)
+    try:
+        return float(text[:-1] if text[-1:] in "kMBT" else text) * scale
+    except ValueError:
+        raise InputError(Problem("not a number of tokens", "--tokens", text, "such as 14.8e12 or 15T")) from None
+
+
+def _show(answer: Any, fmt: str | None) -> None:
+    if fmt == "json":
+        emit([], [], fmt=fmt, document=answer.to_dict())
+        return
+    rows = [{"plan": str(r.plan), "step": f"{r.step_time_s:.3g} s", "mfu": f"{r.mfu:.1%}", "memory": f"{r.memory_bytes / 2**30:.0f} GiB",
+             "differs": _shares(r)} for r in answer.best]  # fmt: skip
+    title = f"{answer.model} on {answer.chips} x {answer.chip} ({answer.on}), {answer.precision}, {answer.seq_len} tokens x {answer.global_batch} sequences"
+    note = f"{answer.tried} legal plans, {answer.fitting} fit in {answer.room_bytes / 2**30:.0f} GiB" + (f"; assumed: {'; '.join(answer.assumed)}" if answer.assumed else "")
+    emit(rows, {"plan": "plan", "step": "step", "mfu": "MFU", "memory": "memory", "differs": "where the time goes"}, title, fmt, note=note)
+    if fmt == "csv":
+        return
+    named = (("step_time_s", "step [s]", 1.0), ("tokens_per_s", "tokens/s", 1.0), ("goodput", "useful share of time", 1.0), ("interruptions_per_day", "interruptions per day", 1.0),
+             ("days", "days", 1.0), ("energy_j", "energy [GWh]", 3.6e12), ("cost_usd", "cost [M USD]", 1e6))  # fmt: skip
+    lines = [{"what": label, **{q: v / by for q, v in zip(("p5", "p50", "p95"), answer.quantiles(name), strict=True)}} for name, label, by in named]
+    import numpy as np
+
+    for flavour, values in answer.mfu.items():
+        lines.append({"what": f"MFU ({flavour})", **{q: float(v) for q, v in zip(("p5", "p50", "p95"), np.percentile(values, [5, 50, 95]), strict=True)}})
+    emit(lines, ["what", "p5", "p50", "p95"], "the best plan", fmt)
+
+
+def _shares(r: Any) -> str:
+    parts = sorted(((v / r.step_time_s, k) for k, v in r.parts_s.items() if v / r.step_time_s > 0.01), reverse=True)
+    return ", ".join(f"{name} {share:.0%}" for share, name in parts[:5])

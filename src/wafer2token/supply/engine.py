@@ -1,0 +1,351 @@
+"""Stocks and flows by quarter: wafers to dies, dies and stacks to packages. Mass is conserved at every step.
+
+Arrays are [samples, quarters] unless said otherwise; counts, not SI rates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wafer2token import catalog
+from wafer2token.evidence.sampling import draw
+from wafer2token.fab.capacity import fleet
+from wafer2token.supply.dies import NodeYield, node_yield
+from wafer2token.supply.inputs import Inputs
+from wafer2token.supply.timeline import FIRST, QUARTER_S
+
+Array = NDArray[np.float64]
+STAGES = ("dies", "hbm", "assembly", "demand")
+USES = ("ascend_910", "ascend_950", "cambricon", "hygon", "phones", "lost")
+
+
+@dataclass(frozen=True)
+class Supplies:
+    """What arrives at the packaging door each quarter, before any stock.
+
+    wafers: use -> wafers out of the fabs, over history and quarters [samples, history + quarters].
+    wafers_arrived: the same after the lag, over the quarters. dies: good dies arriving by kind (bank, ascend_910,
+    ascend_950, cambricon, hygon). stacks: stacks arriving by source for Huawei, and "others" for everybody else.
+    """
+
+    wafers: Mapping[str, Array]
+    wafers_arrived: Mapping[str, Array]
+    dies: Mapping[str, Array]
+    stacks: Mapping[str, Array]
+    stacks_others: Array
+    assembly: Array
+    demand: Array
+    yields: NodeYield
+    kirin: Array
+
+
+def shares(inputs: Inputs) -> dict[str, Array]:
+    """Shares of the shared wafers by use, [samples, history + quarters]; they sum to 1.
+
+    Ascend is served first; where the shares claimed exceed 1, Cambricon and Hygon share what is left in proportion.
+    """
+    ascend = np.clip(inputs.all("ascend_share"), 0.0, 1.0)
+    cambricon, hygon = inputs.all("cambricon_share"), inputs.all("hygon_share")
+    wanted = cambricon + hygon
+    scale = np.where(wanted > 1.0 - ascend, (1.0 - ascend) / np.where(wanted > 0, wanted, 1.0), 1.0)
+    cambricon, hygon = cambricon * scale, hygon * scale
+    return {"ascend": ascend, "cambricon": cambricon, "hygon": hygon,
+            "phones": np.clip(1.0 - ascend - cambricon - hygon, 0.0, 1.0)}  # fmt: skip
+
+
+def capacity(inputs: Inputs, name: str) -> Array:
+    """Wafers out per quarter of a line, [samples, history + quarters].
+
+    With tools served it is what the claimant says. Where service is cut, the line loses `tool_ageing` a year and grows
+    only by the share of the planned growth that domestic tools carry (fleet dynamics of tools, in wafers).
+    """
+    planned = inputs.all(name) * QUARTER_S
+    served = np.clip(inputs.all("tool_service"), 0.0, 1.0)
+    if np.all(served == 1.0):
+        return planned
+    loss = (1.0 - np.exp(-inputs.all("tool_ageing") * QUARTER_S)) * (1.0 - served)
+    carried = served + (1.0 - served) * np.clip(inputs.all("domestic_tool_share"), 0.0, 1.0)
+    growth = np.diff(planned, axis=1)
+    arrivals = np.where(growth > 0, growth * carried[:, 1:], growth)
+    return np.concatenate([planned[:, :1], np.maximum(fleet(planned[:, 0], arrivals, loss[:, 1:]), 0.0)], axis=1)
+
+
+def split_wafers(inputs: Inputs) -> dict[str, Array]:
+    """Wafers out per quarter by use, [samples, history + quarters]; the uses sum to all wafers."""
+    share = shares(inputs)
+    loss = inputs.all("wafer_loss")
+    shared = capacity(inputs, "smic_wafers") + capacity(inputs, "huahong_wafers")
+    own = capacity(inputs, "huawei_fab_wafers")
+    own_ascend = np.clip(inputs.all("huawei_fab_ascend_share"), 0.0, 1.0)
+    ascend = (shared * share["ascend"] + own * own_ascend) * (1.0 - loss)
+    newer = np.clip(inputs.all("share_950"), 0.0, 1.0)
+    return {
+        "ascend_910": ascend * (1.0 - newer),
+        "ascend_950": ascend * newer,
+        "cambricon": shared * share["cambricon"] * (1.0 - loss),
+        "hygon": shared * share["hygon"] * (1.0 - loss),
+        "phones": (shared * share["phones"] + own * (1.0 - own_ascend)) * (1.0 - loss),
+        "lost": (shared + own) * loss,
+    }
+
+
+def delayed(flow: Array, lag: Array, history: int) -> Array:
+    """A flow over history and quarters as it arrives after `lag` quarters [samples]; a fraction splits each quarter.
+
+    What leaves in quarter j arrives in j + floor(lag) and the quarter after it, in shares that sum to 1.
+    """
+    whole = np.floor(lag).astype(int)
+    part = (lag - whole)[:, None]
+    columns = np.arange(history, flow.shape[1])[None, :] - whole[:, None]
+    rows = np.arange(len(flow))[:, None]
+    return np.asarray((1.0 - part) * flow[rows, columns] + part * flow[rows, columns - 1])
+
+
+def first_quarters(inputs: Inputs, total: Array, in_hand: Array, quarters: int) -> Array:
+    """A stock built up over the first quarters: `in_hand` of it in the first, the rest in equal parts over all."""
+    out = np.zeros((inputs.samples, inputs.timeline.count))
+    out[:, 0] += total * in_hand
+    out[:, :quarters] += (total * (1.0 - in_hand) / quarters)[:, None]
+    return out
+
+
+def stack_arrivals(inputs: Inputs) -> tuple[dict[str, Array], Array]:
+    """Stacks arriving per quarter by source for Huawei, and for all others.
+
+    The stockpile arrives until 2024Q3, the rush of December 2024 in 2024Q4 as far as shipping is open then; later
+    quarters import what China would buy, as far as shipping is open.
+    """
+    share = np.clip(inputs.now("hbm_huawei_share"), 0.0, 1.0)
+    total, rush = inputs.one("hbm_foreign"), np.minimum(inputs.one("hbm_rush"), inputs.one("hbm_foreign"))
+    open_now = np.clip(inputs.now("hbm_open"), 0.0, 1.0)
+    foreign = first_quarters(inputs, total - rush, inputs.one("hbm_in_hand"), 3)
+    foreign[:, 1:] *= open_now[:, 1:]
+    if inputs.timeline.count > 3:
+        foreign[:, 3] += rush * np.minimum(open_now[:, 3] / _share_of_2024q4(), 1.0)
+    foreign[:, 4:] += (inputs.now("hbm_import_rate") * open_now)[:, 4:] * QUARTER_S
+    cxmt, smuggled = inputs.now("hbm_cxmt") * QUARTER_S, inputs.now("hbm_smuggled") * QUARTER_S
+    smuggled = smuggled * (1.0 - open_now)
+    huawei = {"foreign": foreign * share, "cxmt": cxmt * share, "own": inputs.now("hbm_own") * QUARTER_S,
+              "smuggled": smuggled * share}  # fmt: skip
+    return huawei, (foreign + cxmt + smuggled) * (1.0 - share)
+
+
+def _share_of_2024q4() -> float:
+    """Share of 2024Q4 before the compliance date of the HBM rule (31 December)."""
+    return 91.0 / 92.0
+
+
+def supplies(inputs: Inputs) -> Supplies:
+    """Everything that arrives, from the inputs alone."""
+    history = inputs.timeline.history
+    lag = np.clip(inputs.one("output_lag") / QUARTER_S, 0.0, history - 1.0)
+    wafers = split_wafers(inputs)
+    node = node_yield(inputs)
+    old, new = node.gross_910b[:, None] * node.usable_910b, node.gross_950[:, None] * node.usable_950
+    per_wafer = {"ascend_910": old, "ascend_950": new, "cambricon": old, "hygon": old}
+    dies = {use: delayed(wafers[use] * good, lag, history) for use, good in per_wafer.items()}
+    dies["bank"] = first_quarters(inputs, inputs.one("die_bank"), inputs.one("die_bank_in_hand"), 3)
+    dies["bank"][:, 3:] += (inputs.now("die_bank_rate") * QUARTER_S)[:, 3:]
+    huawei, others = stack_arrivals(inputs)
+    kirin = wafers["phones"] * node.gross_kirin[:, None] * node.kirin
+    imports = price("h20", inputs)[:, None] * trailing_year(h20(inputs))
+    demand = np.maximum(inputs.now("demand") * QUARTER_S - imports, 0.0) / price("ascend_910c", inputs)[:, None]
+    return Supplies(
+        wafers=wafers,
+        wafers_arrived={use: delayed(wafers[use], lag, history) for use in per_wafer},
+        dies=dies,
+        stacks=huawei,
+        stacks_others=others,
+        assembly=inputs.now("assembly_starts") * QUARTER_S,
+        demand=demand,
+        yields=node,
+        kirin=delayed(kirin, lag, history),
+    )
+
+
+def h20(inputs: Inputs) -> Array:
+    """H20 delivered per quarter: what NVIDIA can ship, through the American and then the Chinese gate."""
+    return inputs.now("h20_vendor") * inputs.now("h20_licence") * inputs.now("h20_acceptance") * QUARTER_S
+
+
+def trailing_year(flow: Array) -> Array:
+    """A flow averaged over its quarter and up to three before it: buyers who rush ahead of a rule order less later."""
+    total = np.cumsum(flow, axis=1)
+    earlier = np.concatenate([np.zeros((len(flow), 4)), total], axis=1)[:, : flow.shape[1]]
+    return np.asarray((total - earlier) / np.minimum(np.arange(flow.shape[1]) + 1, 4))
+
+
+def price(chip: str, inputs: Inputs) -> Array:
+    """Price of a chip by its card [USD], [samples]."""
+    return draw(catalog.number(f"chip.{chip}.price"), f"chip.{chip}.price", inputs.samples, inputs.seed)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Stacks per start this quarter, [samples]: a 950 package, and a pair of 910 dies (one 910C or two 910B)."""
+
+    stacks_950: Array
+    stacks_pair: Array
+
+
+def allocate(
+    dies_910: Array, dies_950: Array, stacks: Array, assembly: Array, demand: Array, recipe: Recipe
+) -> tuple[Array, Array]:
+    """Starts of a quarter, (950 packages, pairs of 910 dies), each the minimum over its stages; the 950 goes first."""
+    newer = np.minimum.reduce([dies_950 / 2.0, stacks / recipe.stacks_950, assembly, demand])
+    left = np.maximum(stacks - newer * recipe.stacks_950, 0.0)
+    pairs = np.minimum.reduce([dies_910 / 2.0, left / recipe.stacks_pair, assembly - newer, demand - newer])
+    return newer, np.maximum(pairs, 0.0)
+
+
+def binding_stage(
+    dies_910: Array, dies_950: Array, stacks: Array, assembly: Array, demand: Array, recipe: Recipe
+) -> NDArray[np.int8]:
+    """Index in STAGES of the stage whose loosening by 1 % raises this quarter's starts the most, [samples]."""
+    base = sum(allocate(dies_910, dies_950, stacks, assembly, demand, recipe))
+    more = 1.01
+    looser = (
+        allocate(dies_910 * more, dies_950 * more, stacks, assembly, demand, recipe),
+        allocate(dies_910, dies_950, stacks * more, assembly, demand, recipe),
+        allocate(dies_910, dies_950, stacks, assembly * more, demand, recipe),
+        allocate(dies_910, dies_950, stacks, assembly, demand * more, recipe),
+    )
+    gains = np.stack([newer + pairs - base for newer, pairs in looser])
+    return np.asarray(gains.argmax(axis=0), np.int8)
+
+
+@dataclass(frozen=True)
+class Packaging:
+    """What the packaging stage did, all [samples, quarters]: starts, stocks at the end of a quarter, what was binding."""
+
+    starts_950: Array
+    starts_pairs: Array
+    from_bank: Array
+    stock_bank: Array
+    stock_910: Array
+    stock_950: Array
+    stock_stacks: Array
+    dies_used: Mapping[str, Array]
+    stacks_used: Array
+    dies_won: Mapping[str, Array]
+    stacks_won: Array
+    orders: Array
+    binding: NDArray[np.int8]
+
+
+def package(inputs: Inputs, arriving: Supplies) -> Packaging:
+    """Runs Huawei's packaging quarter by quarter.
+
+    Bank and SMIC dies are one stock for the assembler and are used in proportion. Scrapped packages take their parts
+    along, except the share that rework wins back into the stocks of the next quarter. Orders that are not met stay on
+    the book (in 2024 buyers had ordered several times what they received).
+    """
+    samples, count = inputs.samples, inputs.timeline.count
+    names = ("starts_950", "starts_pairs", "from_bank", "stock_bank", "stock_910", "stock_950", "stock_stacks", "used_bank",
+             "used_910", "used_950", "stacks_used", "won_bank", "won_910", "won_950", "stacks_won", "orders")  # fmt: skip
+    out = {name: np.zeros((samples, count)) for name in names}
+    binding = np.zeros((samples, count), np.int8)
+    stock = {kind: np.zeros(samples) for kind in ("bank", "910", "950", "stacks")}
+    attach, singles = inputs.now("attach_yield"), np.clip(inputs.now("share_910b"), 0.0, 1.0)
+    rework = np.clip(inputs.now("rework"), 0.0, 1.0)
+    orders = np.zeros(samples)
+    stacks_in = np.asarray(sum(arriving.stacks.values()))
+    pair_stacks = singles * 2.0 * inputs.now("stacks_910b") + (1.0 - singles) * inputs.now("stacks_910c")
+    for q in range(count):
+        stock["bank"] = stock["bank"] + arriving.dies["bank"][:, q]
+        stock["910"] = stock["910"] + arriving.dies["ascend_910"][:, q]
+        stock["950"] = stock["950"] + arriving.dies["ascend_950"][:, q]
+        stock["stacks"] = stock["stacks"] + stacks_in[:, q]
+        orders = orders + arriving.demand[:, q]
+        recipe = Recipe(inputs.now("stacks_950")[:, q], pair_stacks[:, q])
+        door = (stock["bank"] + stock["910"], stock["950"], stock["stacks"], arriving.assembly[:, q], orders / attach[:, q])
+        newer, pairs = allocate(*door, recipe)
+        binding[:, q] = binding_stage(*door, recipe)
+        from_bank = np.where(door[0] > 0, stock["bank"] / np.where(door[0] > 0, door[0], 1.0), 0.0)
+        lost_pairs = pairs * (singles[:, q] * (1.0 - np.sqrt(attach[:, q])) + (1.0 - singles[:, q]) * (1.0 - attach[:, q]))
+        lost_newer = newer * (1.0 - attach[:, q])
+        used = {"bank": 2.0 * pairs * from_bank, "910": 2.0 * pairs * (1.0 - from_bank), "950": 2.0 * newer,
+                "stacks": newer * recipe.stacks_950 + pairs * recipe.stacks_pair}  # fmt: skip
+        won = {"bank": 2.0 * lost_pairs * from_bank, "910": 2.0 * lost_pairs * (1.0 - from_bank), "950": 2.0 * lost_newer,
+               "stacks": lost_newer * recipe.stacks_950 + lost_pairs * recipe.stacks_pair}  # fmt: skip
+        for kind in stock:
+            stock[kind] = np.maximum(stock[kind] - used[kind], 0.0) + rework[:, q] * won[kind]
+        orders = np.maximum(orders - (newer + pairs) * attach[:, q], 0.0)
+        row = {"orders": orders, "starts_950": newer, "starts_pairs": pairs, "from_bank": from_bank,
+               **{f"stock_{k}": v for k, v in stock.items()},
+               **{f"used_{k}": used[k] for k in ("bank", "910", "950")}, "stacks_used": used["stacks"],
+               **{f"won_{k}": rework[:, q] * won[k] for k in ("bank", "910", "950")}, "stacks_won": rework[:, q] * won["stacks"]}  # fmt: skip
+        for name, values in row.items():
+            out[name][:, q] = values
+    return Packaging(
+        starts_950=out["starts_950"], starts_pairs=out["starts_pairs"], from_bank=out["from_bank"],
+        stock_bank=out["stock_bank"], stock_910=out["stock_910"], stock_950=out["stock_950"],
+        stock_stacks=out["stock_stacks"], dies_used={k: out[f"used_{k}"] for k in ("bank", "910", "950")},
+        stacks_used=out["stacks_used"], dies_won={k: out[f"won_{k}"] for k in ("bank", "910", "950")},
+        stacks_won=out["stacks_won"], orders=out["orders"], binding=binding,
+    )  # fmt: skip
+
+
+def others(inputs: Inputs, arriving: Supplies) -> dict[str, Array]:
+    """Chips of the other domestic firms per quarter: their dies, and the stacks that are not Huawei's.
+
+    Single-die packages; Cambricon is served first. Returns units and the stocks left of dies and stacks.
+    """
+    count = inputs.timeline.count
+    attach, need = np.sqrt(inputs.now("attach_yield")), inputs.now("stacks_other")
+    names = ("cambricon", "hygon")
+    out = {f"{name}.{part}": np.zeros((inputs.samples, count)) for name in names for part in ("starts", "units", "stock")}
+    out["stacks.stock"] = np.zeros((inputs.samples, count))
+    out["stacks.used"] = np.zeros((inputs.samples, count))
+    dies = dict.fromkeys(names, np.zeros(inputs.samples))
+    stacks = np.zeros(inputs.samples)
+    for q in range(count):
+        stacks = stacks + arriving.stacks_others[:, q]
+        for name in names:
+            ready = dies[name] + arriving.dies[name][:, q]
+            starts = np.minimum(ready, stacks / need[:, q])
+            dies[name] = ready - starts
+            stacks = np.maximum(stacks - starts * need[:, q], 0.0)
+            out[f"{name}.starts"][:, q], out[f"{name}.stock"][:, q] = starts, dies[name]
+            out[f"{name}.units"][:, q] = starts * attach[:, q]
+            out["stacks.used"][:, q] += starts * need[:, q]
+        out["stacks.stock"][:, q] = stacks
+    return out
+
+
+def imported(inputs: Inputs) -> dict[str, Array]:
+    """Chips arriving per quarter outside domestic production: licensed, unrestricted, smuggled.
+
+    A licensed import is the least of the American licence, Chinese acceptance and what the vendor can ship.
+    """
+    h200 = np.minimum(inputs.now("h200_vendor") * inputs.now("h200_licence"), inputs.now("h200_acceptance")) * QUARTER_S
+    frontier = inputs.now("nvidia_world") * inputs.now("china_share_open") * inputs.now("frontier_open") * QUARTER_S
+    return {"h20": h20(inputs), "h200_sxm": h200, "frontier": frontier,
+            "smuggled": inputs.now("smuggled_chips") * QUARTER_S * (1.0 - inputs.now("frontier_open"))}  # fmt: skip
+
+
+def surviving(delivered: Array, attrition: Array, life: Array, earlier: Array | None = None) -> Array:
+    """Chips in service at the end of each quarter.
+
+    delivered and attrition (share lost per quarter) are [samples, quarters], life [samples] in quarters; a cohort loses
+    a share each quarter after its delivery and retires at the end of its life. earlier [samples, history]: deliveries
+    before the first quarter.
+    """
+    history = 0 if earlier is None else earlier.shape[1]
+    flow = delivered if earlier is None else np.concatenate([earlier, delivered], axis=1)
+    loss = np.concatenate([np.broadcast_to(attrition[:, :1], (len(flow), history)), attrition], axis=1)
+    keep = np.cumprod(1.0 - loss, axis=1)
+    total = np.concatenate([np.zeros((len(flow), 1)), np.cumsum(flow / keep, axis=1)], axis=1)
+    columns = np.arange(flow.shape[1])[None, :] + 1
+    oldest = np.clip(columns - np.maximum(np.round(life), 1).astype(int)[:, None], 0, None)
+    rows = np.arange(len(flow))[:, None]
+    return np.asarray((keep * (total[rows, columns] - total[rows, oldest]))[:, history:])
+
+
+def quarters_before(year: int) -> int:
+    """Columns of history between the first of January of `year` and 2024Q1."""
+    return FIRST - year * 4

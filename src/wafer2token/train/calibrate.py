@@ -1,0 +1,156 @@
+"""Fitting the cards of kind `training`: one joint fit over all published points, per vendor, chip family, precision and stack.
+
+Every parameter has a prior; what the points do not speak to stays there. No parameter belongs to a source: a source only
+counts through the chip family, precision and stack that it shares with others, and the error that counts is the one on
+sources that the fit has not seen (`leave_sources_out`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+import numpy.typing as npt
+
+from wafer2token.train.calibration import family_of, precision_class, vendor_of
+from wafer2token.train.layer import Work
+from wafer2token.train.plan import PlanTable, table
+from wafer2token.train.predict import Prepared, seconds_of
+from wafer2token.train.step import Parts, Software, step_time
+
+Array = npt.NDArray[np.float64]
+SOFT = 0.1
+# parameter -> (scope, prior mean, prior standard deviation), in the scale of its link: logarithms for multipliers and seconds, logits for shares
+PRIORS: dict[str, tuple[tuple[str, float, float], ...]] = {
+    "kernel": (("vendor", 0.1, 0.3), ("family", 0.0, 0.15), ("precision", 0.0, 0.15), ("stack", 0.0, 0.12)),
+    "attention": (("vendor", 0.1, 0.3), ("family", 0.0, 0.15), ("unfused", 0.2, 0.3)),
+    "expert": (("vendor", 0.2, 0.4),),
+    "vector": (("vendor", 0.2, 0.3), ("stack", 0.0, 0.2)),
+    "launch": (("vendor", -12.0, 0.5),),
+    "per_micro_batch": (("vendor", -7.5, 1.0),),
+    "straggling": (("vendor", -5.0, 1.0),),
+    "tensor_hidden": (("stack", 0.0, 1.0),),
+    "expert_hidden": (("vendor", 0.0, 1.0),),
+    "data_hidden": (("stack", 1.5, 1.0),),
+    "data_slowdown": (("stack", 0.1, 0.5),),
+}
+SHARES = ("tensor_hidden", "expert_hidden", "data_hidden")
+CONTEXT_HIDDEN = 0.5
+
+
+@dataclass(frozen=True)
+class Problem:
+    """All points stacked: one row per point."""
+
+    points: tuple[Prepared, ...]
+    parts: Parts
+    plans: PlanTable
+    ranks: Array
+    measured_s: Array
+    weight: Array
+    off: Array
+    names: tuple[str, ...]
+    mean: Array
+    sd: Array
+    design: dict[str, Array]
+
+
+def scopes(point: Prepared) -> dict[str, str]:
+    """The scope targets of a point."""
+    family = family_of(point.case.chip)
+    out = {"vendor": vendor_of(point.place.vendor), "family": family, "precision": f"{family}.{precision_class(point.case.precision)}", "stack": point.stack}
+    return out | ({"unfused": point.stack} if not float(np.ravel(point.parts.fused)[0]) else {})
+
+
+def problem(points: Sequence[Prepared]) -> Problem:
+    """Stack the points and lay out the parameters."""
+    names: dict[str, int] = {}
+    priors: list[tuple[float, float]] = []
+    cells: dict[str, list[tuple[int, int]]] = {p: [] for p in PRIORS}
+    for row, point in enumerate(points):
+        where = scopes(point)
+        for parameter, layers in PRIORS.items():
+            for scope, mean, sd in layers:
+                if scope not in where:
+                    continue
+                name = f"{parameter}@{scope}:{where[scope]}"
+                if name not in names:
+                    names[name] = len(names)
+                    priors.append((mean, sd))
+                cells[parameter].append((row, names[name]))
+    design = {}
+    for parameter, pairs in cells.items():
+        matrix = np.zeros((len(points), len(names)))
+        for row, column in pairs:
+            matrix[row, column] = 1.0
+        design[parameter] = matrix
+    mean, sd = np.array(priors).T
+    off = np.array([any("overlap switched off" in f for f in p.case.features) for p in points])
+    return Problem(tuple(points), stack_parts([p.parts for p in points]), table([p.plan for p in points]), np.array([p.ranks for p in points], float),
+                   np.array([seconds_of(p, p.case.measured) for p in points]), np.array([p.case.weight for p in points]), off,
+                   tuple(names), mean, sd, design)  # fmt: skip
+
+
+def stack_parts(parts: Sequence[Parts]) -> Parts:
+    """Pieces of single plans as one table."""
+    out = {}
+    for f in fields(Parts):
+        values = [getattr(p, f.name) for p in parts]
+        if isinstance(values[0], Work):
+            out[f.name] = Work(*(np.concatenate([_one(getattr(v, g.name)) for v in values]) for g in fields(Work)))
+        else:
+            out[f.name] = np.concatenate([_one(v) for v in values])
+    return Parts(**out)
+
+
+def _one(value: Array | float) -> Array:
+    return np.asarray(value, float).reshape(-1)[:1]
+
+
+def software(task: Problem, theta: Array) -> Software:
+    """The software of every point under parameters."""
+    link = {p: task.design[p] @ theta for p in PRIORS}
+    shares = {p: np.where(task.off, 0.0, 1 / (1 + np.exp(-link[p]))) for p in SHARES}
+    kernel = np.exp(link["kernel"])
+    return Software(compute=kernel, expert=kernel * np.exp(link["expert"]), attention=kernel * np.exp(link["attention"]), vector=np.exp(link["vector"]),
+                    launch_s=np.exp(link["launch"]), tensor_hidden=shares["tensor_hidden"], context_hidden=np.where(task.off, 0.0, CONTEXT_HIDDEN),
+                    expert_hidden=shares["expert_hidden"], data_hidden=shares["data_hidden"], data_slowdown=np.exp(link["data_slowdown"]), micro_batch_s=np.exp(link["per_micro_batch"]),
+                    straggling=np.exp(link["straggling"]))  # fmt: skip
+
+
+def predicted(task: Problem, theta: Array) -> Array:
+    """Step seconds of every point."""
+    return np.asarray(step_time(task.parts, task.plans, software(task, theta), task.ranks).total)
+
+
+def fit(task: Problem, keep: Array | None = None) -> Array:
+    """Most probable parameters: soft-L1 residuals of ln(step time) by the points' weights, normal priors."""
+    from scipy.optimize import least_squares
+
+    keep = np.ones(len(task.points)) if keep is None else np.asarray(keep, float)
+    weight = task.weight * keep
+    weight = weight / max(weight.sum(), 1e-9) * keep.sum() / 2
+
+    def residuals(theta: Array) -> Array:
+        error = np.log(predicted(task, theta) / task.measured_s) / SOFT
+        soft = np.sign(error) * np.sqrt(2 * (np.sqrt(1 + error**2) - 1))
+        return np.concatenate([np.sqrt(weight) * soft, (theta - task.mean) / task.sd])
+
+    return np.asarray(least_squares(residuals, task.mean, x_scale=task.sd, max_nfev=60, diff_step=1e-4).x)
+
+
+def source_of(point: Prepared) -> str:
+    """The source family of a point: the part of its family name before the slash."""
+    return point.case.family.split("/")[0]
+
+
+def leave_sources_out(task: Problem) -> Array:
+    """ln(predicted / measured) of every point by a fit that has not seen its source."""
+    sources = np.array([source_of(p) for p in task.points])
+    out = np.zeros(len(sources))
+    for source in dict.fromkeys(sources):
+        rows = sources == source
+        theta = fit(task, ~rows)
+        out[rows] = np.log(predicted(task, theta) / task.measured_s)[rows]
+    return out

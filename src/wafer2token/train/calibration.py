@@ -1,0 +1,90 @@
+"""The software a run assumes: cards of kind `training` multiplied together for a vendor, chip family, precision and stack."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from wafer2token.catalog import all_cards
+from wafer2token.train.step import Software
+
+VENDORS = {"nvidia": "nvidia", "huawei": "huawei", "amd": "amd", "google": "google", "intel": "intel"}
+CLASSES = {"fp8": "8bit", "mxfp8": "8bit", "nvfp4": "4bit", "fp4": "4bit", "mxfp4": "4bit"}
+MULTIPLIERS = ("kernel", "attention", "expert", "vector", "data_slowdown")
+SETTINGS = ("launch", "per_micro_batch", "straggling", "tensor_hidden", "context_hidden", "expert_hidden", "data_hidden", "pipeline_hidden")
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """Software with what is known of its error: `spread` is the standard deviation of ln(measured / predicted)."""
+
+    software: Software
+    stack: str
+    spread: float
+    points: int
+    cards: tuple[str, ...]
+    measured_family: bool
+
+
+def vendor_of(vendor: str) -> str:
+    """Vendor word of a chip card's vendor line; "any" for those without measurements."""
+    words = vendor.lower()
+    return next((target for start, target in VENDORS.items() if start in words), "any")
+
+
+def precision_class(precision: str) -> str:
+    """16bit, 8bit or 4bit."""
+    return CLASSES.get(precision, "16bit")
+
+
+def family_of(chip_id: str) -> str:
+    """Chip family of a chip id by the family cards' chips; the id itself when no card claims it."""
+    best = ("", chip_id)
+    for card in all_cards("training").values():
+        if card.scope == "family":
+            for start in card.chips:
+                if chip_id.startswith(start) and len(start) > len(best[0]):
+                    best = (start, card.target)
+    return best[1]
+
+
+def stack_of(framework: str, vendor: str) -> str:
+    """Stack whose card names a word of a framework text; the vendor's usual stack where none does."""
+    words = framework.lower()
+    hits = [(len(mark), card.target) for card in all_cards("training").values() if card.scope == "stack" for mark in card.frameworks if mark in words]
+    if hits:
+        return max(hits)[1]
+    return {"huawei": "mindspeed", "google": "jax"}.get(vendor, "megatron")
+
+
+def calibrated(chip_id: str, vendor_line: str, precision: str, stack: str) -> Calibrated:
+    """Software for a chip, precision and stack, with its spread.
+
+    A chip whose family has no card takes the vendor's multipliers and the wider spread of that card.
+    """
+    vendor, family = vendor_of(vendor_line), family_of(chip_id)
+    found = {(c.scope, c.target): c for c in all_cards("training").values() if c.part == "fit"}
+    wanted = (("vendor", vendor), ("vendor", "any"), ("family", family), ("precision", f"{family}.{precision_class(precision)}"), ("stack", stack))
+    cards = [found[key] for key in wanted if key in found and not (key == ("vendor", "any") and ("vendor", vendor) in found)]
+    product = dict.fromkeys(MULTIPLIERS, 1.0)
+    settings: dict[str, float] = {}
+    for card in cards:
+        for name in MULTIPLIERS:
+            value = getattr(card, name)
+            product[name] *= float(value) if value is not None else 1.0
+        settings |= {name: float(getattr(card, name)) for name in SETTINGS if getattr(card, name) is not None}
+    spreads = [float(c.spread) for c in cards if c.spread is not None and c.scope in ("vendor", "family")]
+    known = any(c.scope == "family" and c.points for c in cards)
+    fused = all(c.fused_attention for c in all_cards("training").values() if (c.scope, c.target) == ("stack", stack))
+    software = _software(product, settings, fused)
+    return Calibrated(software, stack, spreads[-1] if known else spreads[0] if spreads else 0.5, sum(c.points for c in cards if c.scope == "family"),
+                      tuple(c.id for c in cards), known)  # fmt: skip
+
+
+def _software(product: dict[str, float], settings: dict[str, Any], fused: bool) -> Software:
+    kernel = product["kernel"]
+    return Software(
+        compute=kernel, expert=kernel * product["expert"], attention=kernel * product["attention"], vector=product["vector"],
+        launch_s=settings.get("launch", 0.0), tensor_hidden=settings.get("tensor_hidden", 0.0), context_hidden=settings.get("context_hidden", 0.0),
+        expert_hidden=settings.get("expert_hidden", 0.0), data_hidden=settings.get("data_hidden", 1.0), data_slowdown=product["data_slowdown"], pipeline_hidden=settings.get("pipeline_hidden", 0.0),
+        micro_batch_s=settings.get("per_micro_batch", 0.0), straggling=settings.get("straggling", 0.0), fused_attention=fused)  # fmt: skip

@@ -1,0 +1,100 @@
+"""The machine a job runs on: the rank's accelerator, its links, its scale-up domain, and what a chip holds of ranks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from wafer2token import chip as kernels
+from wafer2token import fabric as links
+from wafer2token.catalog import find, get
+from wafer2token.evidence.errors import EvidenceError, InputError, Problem
+
+DIE_RANKS = ("ascend_910c", "ascend_910c_560t")
+"""Chips whose dies are devices of their own to the software; all others are one rank per chip."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """One rank's accelerator `acc`, the `fab`ric, `domain` ranks per scale-up domain, `dies` ranks per chip."""
+
+    id: str
+    chip: str
+    system: str
+    acc: Any
+    fab: Any
+    domain: int
+    dies: int
+    node: int
+
+    @property
+    def memory_bytes(self) -> float:
+        """Memory of one rank."""
+        return float(self.acc.hbm_bytes)
+
+    @property
+    def vendor(self) -> str:
+        """Vendor of the chip card."""
+        return str(get("chip", self.chip).vendor)
+
+
+def machine(on: str, system: str | None = None, date: Any = None) -> Machine:
+    """The machine of a system id or a chip id (then of the system that usually holds the chip).
+
+    Raises InputError for an unknown id, EvidenceError where the cards lack a rate that a step needs.
+    """
+    kind, card = _find(on)
+    if kind == "system":
+        chip_id, system_id = card.chip, card.id
+        if not chip_id:
+            raise InputError(Problem(f"{card.id} mixes chips", remedy="name one of them: " + ", ".join(card.members)))
+        chip_id = get("chip", chip_id).id
+    else:
+        chip_id, system_id = card.id, system or usual_system(card.id)
+    dies = 2 if chip_id in DIE_RANKS else 1
+    acc = kernels.accelerator(chip_id, date=date, per="die" if dies > 1 else "chip")
+    if not acc.hbm_bytes == acc.hbm_bytes:
+        raise EvidenceError(f"{chip_id} has no memory capacity on its card: no plan can be checked against it")
+    fab = links.fabric(system_id or chip_id)
+    return Machine(on, chip_id, system_id, acc, fab, int(domain_of(fab)) * dies, dies, 8 * dies)
+
+
+def _find(on: str) -> tuple[str, Any]:
+    """A system card if the name is one, else a chip card."""
+    try:
+        return "system", get("system", on)
+    except InputError:
+        pass
+    try:
+        return "chip", get("chip", on)
+    except InputError:
+        find(on)
+        raise
+
+
+def domain_of(fab: Any) -> float:
+    """Chips of the largest tier that counts as scale-up."""
+    return float(fab.domain)
+
+
+USUAL = {
+    "a100": "dgx_a100", "a800": "dgx_a100", "h100": "dgx_h100", "h800": "hgx_h800", "h200": "hgx_h200", "h20": "hgx_h20", "b200": "dgx_b200",
+    "b300": "dgx_b300", "gb200": "gb200_nvl72", "gb300": "gb300_nvl72", "ascend_910b": "atlas_800t_a2", "ascend_910c": "atlas_900_a3",
+    "ascend_950": "atlas_950_superpod", "ascend_960": "atlas_960_superpod", "tpu_v4": "tpu_v4_pod", "tpu_v5p": "tpu_v5p_pod", "tpu_v6e": "tpu_v6e_pod",
+    "tpu_v7": "tpu_v7_pod", "rubin": "vr_nvl72",
+}  # fmt: skip
+
+
+def usual_system(chip_id: str) -> str:
+    """The system that a bare chip id stands for; empty where none is known."""
+    for start in sorted(USUAL, key=len, reverse=True):
+        if chip_id.startswith(start):
+            return USUAL[start]
+    return ""
+
+
+def with_scale_out(place: Machine, bytes_per_s: float) -> Machine:
+    """The machine with another bandwidth per rank between scale-up domains; unchanged where it is 0."""
+    if not bytes_per_s:
+        return place
+    return replace(place, fab=links.with_scale_out(place.fab, bytes_per_s))

@@ -1,0 +1,328 @@
+"""Published measurements of training as cases that the planner can price: what the record says, and what it leaves out.
+
+Every record becomes a `Case`, or a reason why it cannot be expressed. Nothing about the measured value is read here except
+to return it in its unit.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from wafer2token.evidence.errors import W2TError
+from wafer2token.train.plan import RECOMPUTE, SCHEDULES, Plan
+from wafer2token.workload import ModelShape, model
+
+Record = Mapping[str, Any]
+EXPRESSIBLE = ("pretrain_steady_state", "finetune", "sft", "full_run")
+TARGETS = {
+    "tokens_per_s_per_device": "token/s",
+    "step_time_s": "s",
+    "tflops_per_device": "TFLOP/s",
+    "mfu": "1",
+    "samples_per_s_total": "1/s",
+    "total_gpu_hours": "h",
+}
+CHIPS = {
+    "910b": ("ascend_910b2", "atlas_800t_a2", 1), "910c": ("ascend_910c", "atlas_900_a3", 2),
+    "a100-80g": ("a100_sxm_80", "dgx_a100", 1), "a100-40g": ("a100_sxm_40", "dgx_a100", 1), "a800": ("a800_sxm", "dgx_a100", 1),
+    "h100": ("h100_sxm", "dgx_h100", 1), "h800": ("h800_sxm", "hgx_h800", 1), "h200": ("h200_sxm", "hgx_h200", 1), "h20": ("h20", "hgx_h20", 1),
+    "b200": ("b200_sxm", "dgx_b200", 1), "b300": ("b300_sxm", "dgx_b300", 1), "gb200": ("gb200", "gb200_nvl72", 1), "gb300": ("gb300", "gb300_nvl72", 1),
+    "tpu-v3": ("tpu_v3", "", 1), "tpu-v4": ("tpu_v4", "tpu_v4_pod", 1), "tpu-v5e": ("tpu_v5e", "", 1), "tpu-v5p": ("tpu_v5p", "tpu_v5p_pod", 1),
+    "tpu-trillium": ("tpu_v6e", "tpu_v6e_pod", 1), "tpu-v6e": ("tpu_v6e", "tpu_v6e_pod", 1), "gaudi2": ("gaudi2", "", 1),
+    "mi300x": ("mi300x", "", 1), "mi325x": ("mi325x", "", 1), "mi350x": ("mi350x", "", 1), "mi355x": ("mi355x", "", 1), "v100": ("v100_sxm2_32", "", 1),
+}  # fmt: skip
+BINS = {"910b1": "ascend_910b1", "910b3": "ascend_910b3", "910b4": "ascend_910b4", "b1 64gb": "ascend_910b1"}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One measurement with the configuration it was taken in. `devices` counts what the source calls a device."""
+
+    id: str
+    family: str
+    source: str
+    kind: str
+    grade: str
+    weight: float
+    target: str
+    measured: float
+    chip: str
+    system: str
+    dies: int
+    devices: int
+    node: int
+    scale_out_bytes_per_s: float
+    shape: ModelShape
+    seq_len: int
+    global_batch: int
+    precision: str
+    plan: Plan | None
+    stated: frozenset[str]
+    framework: str
+    year: float
+    features: frozenset[str]
+    convention: str
+    tokens: float = 0.0
+
+    @property
+    def moe(self) -> bool:
+        """Whether the model routes tokens to experts."""
+        return self.shape.is_moe
+
+    @property
+    def vendor(self) -> str:
+        """First word of the chip id."""
+        return self.chip.split("_")[0]
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A record that cannot be priced, and why."""
+
+    id: str
+    family: str
+    measured: float
+    unit: str
+    reason: str
+
+
+class CannotExpressError(Exception):
+    """Raised inside the reader with the reason."""
+
+
+def read_cases(records: Iterable[Record]) -> tuple[list[Case], list[Refused]]:
+    """Cases and refusals. Shapes that a record names without dimensions are taken from a record that has them."""
+    records = list(records)
+    shapes = known_shapes(records)
+    lists_chunks = {_title(r) for r in records if {"vpp", "schedule"} & set(r.get("parallelism") or {})}
+    cases, refused = [], []
+    for record in records:
+        try:
+            cases.append(read_case(record, shapes, _title(record) in lists_chunks))
+        except CannotExpressError as why:
+            measured = record.get("measured", {}).get(record.get("target_metric", ""), 0.0)
+            unit = TARGETS.get(str(record.get("target_metric")), "")
+            refused.append(Refused(str(record.get("id", "?")), str(record.get("family", "?")), float(measured or 0.0), unit, str(why)))
+    return cases, refused
+
+
+def _title(record: Record) -> str:
+    return str((record.get("source") or {}).get("title", ""))
+
+
+def read_case(record: Record, shapes: Mapping[str, ModelShape], lists_chunks: bool = False) -> Case:
+    """One record as a case; CannotExpressError with the reason otherwise.
+
+    ``lists_chunks`` says that this source prints schedules, so that a missing one is plain 1F1B and not unknown.
+    """
+    kind, target = str(record.get("kind", "")), str(record.get("target_metric", ""))
+    if str(record.get("grade", "")) == "D":
+        raise CannotExpressError("grade D: implausible, not to be used")
+    if kind not in EXPRESSIBLE:
+        raise CannotExpressError(_kind_reason(kind))
+    if target not in TARGETS or not (record.get("measured") or {}).get(target):
+        raise CannotExpressError(f"no measured value of a known kind ({target})")
+    hardware, split = record.get("hardware") or {}, dict(record.get("parallelism") or {})
+    chip, system, dies, node = machine(hardware, split)
+    seq_len = record.get("seq_len")
+    if not seq_len:
+        raise CannotExpressError("sequence length not stated")
+    devices = int(hardware.get("n_devices") or _devices(record, split))
+    if target == "total_gpu_hours" and not record["measured"].get("total_tokens_t"):
+        raise CannotExpressError("chip hours without the number of tokens")
+    shape = _shape(record, shapes)
+    ranks = devices * (dies if node <= 8 and dies > 1 else 1)
+    plan, stated = read_plan(record, split, ranks, shape)
+    stated |= ({"micro_batch"} if record.get("micro_batch") else set()) | ({"vpp"} if lists_chunks and "interleaved" not in str(split.get("schedule")) else set())
+    batch = int(record.get("global_batch") or (plan.global_batch if plan else 0))
+    framework = " ".join(str(x) for x in (record.get("framework") or "", (record.get("source") or {}).get("title", ""), split.get("framework_mode", "")))
+    return Case(
+        str(record["id"]), str(record.get("family", "user")), str((record.get("source") or {}).get("title", "")), kind,
+        str(record.get("grade", "")), float(record.get("weight", 1.0)), target, float(record["measured"][target]), chip, system, dies,
+        devices, node, scale_out(hardware), shape, int(seq_len), batch, precision(record), plan, stated, framework, year(record),
+        frozenset(str(f).lower() for f in split.get("features") or ()), str(record.get("mfu_definition", "")),
+        float(record["measured"].get("total_tokens_t") or 0.0) * 1e12)  # fmt: skip
+
+
+def _kind_reason(kind: str) -> str:
+    return {
+        "lora": "low-rank fine-tuning is not pre-training: frozen weights",
+        "time_to_train_only": "time to a target depends on convergence, not only on speed",
+        "unstated": "the source does not say what was measured",
+    }.get(kind, f"kind {kind!r} is not modelled")
+
+
+def machine(hardware: Record, split: Record) -> tuple[str, str, int, int]:
+    """Chip card, system card, dies per sold chip and devices per node."""
+    key = str(hardware.get("chip_key", "")).lower().rstrip("?").strip()
+    label = str(hardware.get("chip", "")).lower()
+    if key not in CHIPS:
+        key = next((name for name in sorted(CHIPS, key=len, reverse=True) if name in key or name in label), key)
+    if key not in CHIPS:
+        raise CannotExpressError(f"chip {hardware.get('chip_key')!r} has no card")
+    chip, system, dies = CHIPS[key]
+    chip = next((card for mark, card in BINS.items() if key == "910b" and mark in label), chip)
+    node = int(hardware.get("devices_per_node") or 8)
+    return chip, system, dies, node
+
+
+def _devices(record: Record, split: Record) -> int:
+    if all(split.get(k) for k in ("tp", "pp", "dp")):
+        return int(split["tp"]) * int(split["pp"]) * int(split["dp"]) * int(split.get("cp") or 1)
+    raise CannotExpressError("number of devices not stated")
+
+
+def scale_out(hardware: Record) -> float:
+    """Bytes per second and device between nodes where the record states it, else 0.
+
+    Reads "4 x Omni-Path 100 Gb/s per node", "1600 Gb/s node-to-node", "8x HDR InfiniBand 200 Gb/s per node" and the like.
+    """
+    text = str(hardware.get("scale_out") or "")
+    node = float(hardware.get("devices_per_node") or 8)
+    bundles = re.findall(r"(\d+)\s*x\s*[^,;]*?\(?(\d+)\s*Gb(?:it)?/s", text, re.IGNORECASE)
+    if bundles:
+        return max(float(count) * float(rate) for count, rate in bundles) / 8 * 1e9 / node
+    total = re.search(r"(\d{4})\s*Gb/s", text)
+    if total:
+        return float(total[1]) / 8 * 1e9 / node
+    single = re.search(r"(\d+)\s*Gb/s(?: per (?:NPU|GPU|device))?", text)
+    return float(single[1]) / 8 * 1e9 if single and "not stated" not in text else 0.0
+
+
+def precision(record: Record) -> str:
+    """Training precision; where the record says nothing, fp8 of an MLPerf submission (as those that state one) and else bf16."""
+    text = str(record.get("precision") or record.get("precision_label") or "bf16").lower()
+    for name in ("mxfp8", "nvfp4", "fp8", "fp4", "bf16", "fp16", "tf32", "fp32"):
+        if name in text:
+            return name
+    return "fp8" if "mlperf" in str((record.get("source") or {}).get("title", "")).lower() else "bf16"
+
+
+def year(record: Record) -> float:
+    """When the software ran, as a decimal year: container or release in the title, arXiv number, first listing; else 2024."""
+    source = record.get("source") or {}
+    title = f"{source.get('title', '')} {source.get('url', '')}"
+    container = re.search(r"(?:container|NeMo|Launcher|NVIDIA)\s+(2[3-9])\.(\d\d)", title)
+    arxiv = re.search(r"(?:arXiv |abs/)(2\d)(\d\d)\.\d{4,5}", title)
+    listed = re.match(r"(20\d\d)-(\d\d)", str(source.get("first_seen") or source.get("snapshot_date") or ""))
+    mlperf = re.search(r"MLPerf Training v(\d)\.(\d)", title)
+    for match, base in ((container, 2000), (listed, 0), (arxiv, 2000)):
+        if match:
+            return base + int(match[1]) + (int(match[2]) - 0.5) / 12
+    if mlperf:
+        return 2020.4 + int(mlperf[1]) - 0 + 0.5 * int(mlperf[2])
+    return 2024.0
+
+
+def read_plan(record: Record, split: Record, ranks: int, shape: ModelShape) -> tuple[Plan | None, frozenset[str]]:
+    """The plan a record states, and which fields it stated; None when it names no parallelism at all."""
+    stated = frozenset(k for k, v in split.items() if v is not None)
+    if not {"tp", "pp"} & stated and "dp" not in stated:
+        return None, stated
+    tp, pp, cp, ep = (int(split.get(k) or 1) for k in ("tp", "pp", "cp", "ep"))
+    dp = int(split.get("dp") or max(ranks // (tp * pp * cp), 1))
+    if tp * pp * cp * dp != ranks and ranks:
+        if ranks % (tp * pp * cp):
+            raise CannotExpressError(f"tp {tp} x pp {pp} x cp {cp} does not divide the {ranks} devices of the record")
+        dp = ranks // (tp * pp * cp)
+    micro = max(round(float(record.get("micro_batch") or 1)), 1)
+    batch = int(record.get("global_batch") or split.get("batch_per_dp", 0) * dp or 0)
+    steps = int(split.get("micro_batches") or split.get("grad_accum") or 0) or (max(round(batch / (micro * dp)), 1) if batch else 8 * pp)
+    vpp = int(split.get("vpp") or 1)
+    return Plan(
+        tp=tp, pp=pp, dp=dp, cp=cp, ep=ep, etp=tp if ep == 1 and shape.is_moe else 1, vpp=vpp if pp > 1 else 1, micro_batch=micro, micro_batches=steps,
+        zero=zero_stage(split.get("zero")), shard=int(split.get("fsdp_group") or 0), recompute=recompute(split), recompute_share=_share(split, shape, pp),
+        schedule=schedule(split, vpp, pp), sequence_parallel=bool(split.get("sequence_parallel", year(record) > 2022.2)) and tp > 1,
+        precision=precision(record)), stated  # fmt: skip
+
+
+def zero_stage(text: object) -> int:
+    """ZeRO stage in a stated word; stage 1 where the word is missing, as frameworks ship since 2023."""
+    words = str(text or "").lower()
+    if any(mark in words for mark in ("zero-3", "full_shard", "fsdp", "stage3", "zero3")) and "grad_op" not in words:
+        return 3
+    if "zero-2" in words or "grad_op" in words or "stage2" in words:
+        return 2
+    return 0 if words in ("none", "none stated", "stage0") else 1
+
+
+def recompute(split: Record) -> int:
+    """Index into RECOMPUTE of the stated recomputation."""
+    words = str(split.get("recompute") or "none").lower()
+    return next((i for i, name in enumerate(RECOMPUTE) if words.startswith(name)), 0)
+
+
+def _share(split: Record, shape: ModelShape, pp: int) -> float:
+    """Share of layers that recompute: `block` with a number of layers per stage covers only these."""
+    layers = split.get("recompute_num_layers")
+    if str(split.get("recompute_method")) == "block" and layers:
+        return min(float(layers) / max(shape.num_hidden_layers / pp, 1.0), 1.0)
+    return 1.0
+
+
+def schedule(split: Record, vpp: int, pp: int) -> int:
+    """Index into SCHEDULES."""
+    words = str(split.get("schedule") or "").lower()
+    if "dualpipe" in words:
+        return SCHEDULES.index("dualpipe")
+    if "zero" in words or words.startswith("zb"):
+        return SCHEDULES.index("zero_bubble")
+    if "gpipe" in words:
+        return SCHEDULES.index("gpipe")
+    return SCHEDULES.index("interleaved") if vpp > 1 and pp > 1 else SCHEDULES.index("1f1b")
+
+
+def _plain(name: str) -> str:
+    text = re.sub(r"\(.*?\)", "", name.lower()).replace("llama-1", "llama").replace("llama3.1", "llama-3.1")
+    return re.sub(r"[^a-z0-9.]", "", text).replace("finetune", "").replace("lora", "").replace("meta", "")
+
+
+def known_shapes(records: Iterable[Record]) -> dict[str, ModelShape]:
+    """Model name -> shape, from the records that carry dimensions."""
+    out: dict[str, ModelShape] = {}
+    for record in records:
+        dims = record.get("model") or {}
+        if dims.get("layers") and dims.get("name"):
+            out.setdefault(_plain(str(dims["name"])), shape_of(dims))
+    return out
+
+
+def _shape(record: Record, shapes: Mapping[str, ModelShape]) -> ModelShape:
+    dims = record.get("model") or {}
+    name = str(dims.get("name", ""))
+    if dims.get("layers"):
+        prediction = int("deepseek-v3" in name.lower() and "megatron-bridge" in str(record.get("framework", "")).lower())
+        return shape_of(dims, prediction)
+    found = shapes.get(_plain(name))
+    if found is not None:
+        return found
+    try:
+        return model(name)
+    except W2TError:
+        raise CannotExpressError(f"no dimensions of model {name!r} in the record, and no card of that name") from None
+
+
+def shape_of(dims: Record, prediction_layers: int = 0) -> ModelShape:
+    """Dimensions in the spelling of the facts as a ModelShape; a gated MLP unless `swiglu` says otherwise."""
+    layers, hidden, heads = int(dims["layers"]), int(dims["hidden"]), int(dims["heads"])
+    experts, mla = int(dims.get("experts") or 0), dims.get("mla") or {}
+    lead = int(dims.get("first_dense") or 0) if experts else layers
+    window = re.match(r"(\d+)", str(dims.get("sliding_window") or ""))
+    alternate = window is not None and "alternate" in str(dims.get("sliding_window"))
+    types = tuple("sliding_attention" if window and (i % 2 == 0 or not alternate) else "full_attention" for i in range(layers))
+    ffn = int(dims.get("ffn") or 4 * hidden)
+    gated = dims.get("swiglu")
+    return ModelShape(
+        id=str(dims.get("name", "model")), model_type="record", hidden_size=hidden, num_hidden_layers=layers, num_attention_heads=heads,
+        num_key_value_heads=int(dims.get("kv_heads") or heads), head_dim=int(dims.get("head_dim") or hidden // heads),
+        vocab_size=int(dims.get("vocab") or 0), intermediate_size=ffn, layer_types=types,
+        mlp_layer_types=("dense",) * lead + ("sparse",) * (layers - lead), n_routed_experts=experts,
+        n_shared_experts=int(dims.get("shared_experts") or 0), num_experts_per_tok=int(dims.get("top_k") or 0),
+        moe_intermediate_size=int(dims.get("moe_ffn") or ffn) if experts else 0,
+        shared_expert_intermediate_size=int(dims.get("shared_experts") or 0) * int(dims.get("moe_ffn") or ffn) if experts else 0,
+        q_lora_rank=int(mla.get("q_lora_rank") or 0), kv_lora_rank=int(mla.get("kv_lora_rank") or 0), qk_nope_head_dim=int(mla.get("qk_nope") or 0),
+        qk_rope_head_dim=int(mla.get("qk_rope") or 0), v_head_dim=int(mla.get("v_dim") or 0), sliding_window=int(window[1]) if window else 0,
+        num_nextn_predict_layers=prediction_layers, mlp_gated=True if gated is None else bool(gated))  # fmt: skip

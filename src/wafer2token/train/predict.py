@@ -1,0 +1,152 @@
+"""A case priced: the plan it ran (or the best one where the record is silent), its pieces, and the metric it printed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import numpy as np
+
+from wafer2token.evidence.errors import InfeasibleError, W2TError
+from wafer2token.train.calibration import Calibrated, calibrated, stack_of, vendor_of
+from wafer2token.train.machine import Machine, machine, with_scale_out
+from wafer2token.train.memory import memory
+from wafer2token.train.plan import SCHEDULES, Plan, table
+from wafer2token.train.points import CannotExpressError, Case
+from wafer2token.train.search import Space, price, search
+from wafer2token.train.step import Parts, Software, parts_of_step, step_time
+from wafer2token.workload import train_flops_per_token
+
+INTERLEAVED = SCHEDULES.index("interleaved")
+BATCH_TOKENS = 2**22
+"""Tokens per step taken where a record states no batch: the usual size of runs up to a thousand devices (GPT-3 to Llama 2)."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A case ready to be priced under any software."""
+
+    case: Case
+    place: Machine
+    plan: Plan
+    stack: str
+    parts: Parts
+    ranks: int
+    tokens: float
+
+
+def prepare(case: Case) -> Prepared:
+    """Choose the plan and price its pieces; CannotExpressError where machine or plan cannot be had."""
+    try:
+        place = with_scale_out(_machine(case.chip, case.system), case.scale_out_bytes_per_s)
+        stack = stack_of(case.framework, vendor_of(place.vendor))
+        how = calibrated(case.chip, place.vendor, case.precision, stack)
+        per_die = place.dies > 1 and case.node < 16
+        ranks = case.devices * (place.dies if per_die else 1)
+        plan = _plan(case, place, ranks, how)
+        parts = parts_of_step(case.shape, place.acc, place.fab, table([plan]), case.seq_len, place.domain, how.software.fused_attention,
+                              gradient_bytes=2.0 if plan.zero >= 3 else 4.0)  # fmt: skip
+    except W2TError as error:
+        raise CannotExpressError(str(error).splitlines()[0]) from None
+    return Prepared(case, place, plan, stack, parts, ranks, float(plan.global_batch * case.seq_len))
+
+
+@lru_cache(maxsize=64)
+def _machine(chip: str, system: str) -> Machine:
+    return machine(chip, system or None)
+
+
+def _plan(case: Case, place: Machine, ranks: int, how: Calibrated) -> Plan:
+    """The stated plan, its unstated recomputation the least that fits; else the best plan found."""
+    if case.plan is not None:
+        return _fill(case, case.plan, place, how)
+    batch = case.global_batch or max(round(BATCH_TOKENS / case.seq_len), 1)
+    batch = -(-batch // ranks) * ranks if batch < ranks and not case.global_batch else batch
+    space = Space(vpp=(1, 2, 4), micro_batch=(1, 2, 4, 8), zero=(1, 3) if how.stack == "fsdp" else (1,))
+    try:
+        return search(case.shape, place, ranks, batch, case.seq_len, how.software, case.precision, space, keep=1).plans.row(0)
+    except InfeasibleError as error:
+        raise CannotExpressError(f"no parallelism stated, and {error}".splitlines()[0]) from None
+
+
+def _fill(case: Case, plan: Plan, place: Machine, how: Calibrated) -> Plan:
+    """A stated plan with what the source left open set as a planner would: chunks, micro-batch, recomputation."""
+    options = [plan]
+    if "vpp" not in case.stated and plan.pp > 1:
+        layers = case.shape.num_hidden_layers
+        options += [replace(plan, vpp=v, schedule=INTERLEAVED) for v in (2, 3, 4, 6, 8, 12) if layers % (plan.pp * v) == 0]
+    if "micro_batch" not in case.stated:
+        per_rank = plan.micro_batch * plan.micro_batches
+        options = [replace(p, micro_batch=b, micro_batches=per_rank // b) for p in options for b in (1, 2, 4, 8) if per_rank % b == 0]
+    options = [p for p in options if p.schedule != INTERLEAVED or p.micro_batches % p.pp == 0 or "vpp" in case.stated] or [plan]
+    scores = not how.software.fused_attention
+    codes = (plan.recompute,) if "recompute" in case.stated else (0, 1, 2)
+    for code in codes:
+        trial = [replace(p, recompute=code) for p in options]
+        need = memory(case.shape, table(trial), case.seq_len, scores=scores).total
+        fitting = [p for p, bytes_ in zip(trial, need, strict=True) if bytes_ < place.memory_bytes]
+        if fitting:
+            return _fastest(case, fitting, place, how)
+    return replace(plan, recompute=codes[-1])
+
+
+def _fastest(case: Case, plans: list[Plan], place: Machine, how: Calibrated) -> Plan:
+    if len(plans) == 1:
+        return plans[0]
+    return plans[int(np.argmin(price(case.shape, place, table(plans), case.seq_len, how.software).total))]
+
+
+def software_of(ready: Prepared) -> Calibrated:
+    """Calibrated software of a case; overlap off where the source switched it off."""
+    how = calibrated(ready.case.chip, ready.place.vendor, ready.case.precision, ready.stack)
+    if any("overlap switched off" in f for f in ready.case.features):
+        off = replace(how.software, tensor_hidden=0.0, context_hidden=0.0, expert_hidden=0.0, data_hidden=0.0, pipeline_hidden=0.0)
+        return replace(how, software=off)
+    return how
+
+
+def step_seconds(ready: Prepared, how: Software) -> float:
+    """Predicted seconds of one step."""
+    return float(np.ravel(step_time(ready.parts, table([ready.plan]), how, ready.ranks).total)[0])
+
+
+def flops_per_token(ready: Prepared) -> float:
+    """FLOPs per token as the source counts them."""
+    case, words = ready.case, ready.case.convention.lower()
+    shape, mtp = case.shape, case.shape.num_nextn_predict_layers > 0
+    hardware = any(mark in words for mark in ("recomputed forward", "counts recompute", "includes recompute"))
+    causal = ("causal half" in words or "halved" in words) and "not halved" not in words
+    flops = float(train_flops_per_token(shape, case.seq_len, "causal" if causal else "megatron", mtp=mtp))
+    return flops * 4 / 3 if hardware and ready.plan.recompute == 2 else flops
+
+
+def to_metric(ready: Prepared, seconds: float) -> float:
+    """A step time as the metric that the source printed."""
+    case = ready.case
+    rate = ready.tokens / seconds / case.devices
+    if case.target == "step_time_s":
+        return seconds
+    if case.target == "samples_per_s_total":
+        return ready.plan.global_batch / seconds
+    if case.target == "total_gpu_hours":
+        return case.tokens / rate / 3600
+    if case.target == "tokens_per_s_per_device":
+        return rate
+    flops = rate * flops_per_token(ready)
+    return flops / 1e12 if case.target == "tflops_per_device" else flops / (peak_of(ready) * ready.ranks / case.devices)
+
+
+def peak_of(ready: Prepared) -> float:
+    """Dense peak of one rank in the precision of the run."""
+    from wafer2token.train.layer import gemm_dtype
+
+    return float(ready.place.acc.peaks[gemm_dtype(ready.place.acc, ready.case.precision)])
+
+
+def seconds_of(ready: Prepared, value: float) -> float:
+    """The step time that a measured metric implies; metrics are proportional to it or to its inverse."""
+    at_one = to_metric(ready, 1.0)
+    return value / at_one if ready.case.target in ("step_time_s", "total_gpu_hours") else at_one / value
+
+
+__all__ = ["Prepared", "prepare", "seconds_of", "software_of", "step_seconds", "to_metric"]

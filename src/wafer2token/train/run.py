@@ -1,0 +1,290 @@
+"""``train``: a model on a machine, as one answer: the plan, its step, utilisation, days with failures, energy, cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from wafer2token.catalog import all_cards, get
+from wafer2token.evidence.errors import EvidenceError, InfeasibleError, InputError, Problem
+from wafer2token.evidence.number import Number
+from wafer2token.train.calibration import Calibrated, calibrated, family_of, stack_of, vendor_of
+from wafer2token.train.failures import DAY_S, availability
+from wafer2token.train.machine import Machine, machine
+from wafer2token.train.memory import GIB, memory
+from wafer2token.train.parse import complete, parse_plan
+from wafer2token.train.plan import Plan, table
+from wafer2token.train.search import Space, price, search
+from wafer2token.workload import ModelShape, train_flops_per_token
+from wafer2token.workload import model as read_model
+
+Array = npt.NDArray[np.float64]
+FLAVOURS = ("megatron", "palm", "6n", "causal")
+PARTS = ("compute", "recompute", "tensor", "context", "expert", "data", "pipeline", "bubble", "optimizer", "other")
+
+
+@dataclass(frozen=True)
+class PlanResult:
+    """One plan with what it takes (central case)."""
+
+    plan: Plan
+    step_time_s: float
+    memory_bytes: float
+    mfu: float
+    tokens_per_s: float
+    parts_s: Mapping[str, float]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data."""
+        return {"plan": str(self.plan), "step_time_s": self.step_time_s, "memory_gib": self.memory_bytes / GIB, "mfu": self.mfu,
+                "tokens_per_s": self.tokens_per_s, "parts_s": dict(self.parts_s)}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """The answer of ``train``. Arrays run over samples (one element for the central case, ``samples=None``)."""
+
+    model: str
+    on: str
+    chip: str
+    chips: int
+    tokens: float
+    seq_len: int
+    global_batch: int
+    precision: str
+    plan: Plan
+    best: tuple[PlanResult, ...]
+    pareto: tuple[PlanResult, ...]
+    tried: int
+    fitting: int
+    step_time_s: Array
+    tokens_per_s: Array
+    mfu: Mapping[str, Array]
+    goodput: Array
+    days: Array
+    interruptions_per_day: Array
+    energy_j: Array
+    cost_usd: Array
+    memory_bytes: Mapping[str, float]
+    room_bytes: float
+    stack: str
+    spread: float
+    points: int
+    cards: tuple[str, ...]
+    assumed: tuple[str, ...] = field(default=())
+
+    def quantiles(self, name: str) -> tuple[float, float, float]:
+        """p5, p50, p95 of one of the arrays."""
+        values = np.asarray(getattr(self, name))
+        p5, p50, p95 = np.percentile(values, [5, 50, 95])
+        return float(p5), float(p50), float(p95)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data: quantiles in place of samples."""
+        names = ("step_time_s", "tokens_per_s", "goodput", "days", "interruptions_per_day", "energy_j", "cost_usd")
+        out: dict[str, Any] = {"model": self.model, "on": self.on, "chip": self.chip, "chips": self.chips, "tokens": self.tokens,
+                               "seq_len": self.seq_len, "global_batch": self.global_batch, "precision": self.precision,
+                               "plan": self.plan.to_dict(), "plans_tried": self.tried, "plans_fitting": self.fitting}  # fmt: skip
+        out |= {name: dict(zip(("p5", "p50", "p95"), self.quantiles(name), strict=True)) for name in names}
+        out["mfu"] = {k: dict(zip(("p5", "p50", "p95"), map(float, np.percentile(v, [5, 50, 95])), strict=True)) for k, v in self.mfu.items()}
+        out["memory_gib"] = {k: v / GIB for k, v in self.memory_bytes.items()} | {"room": self.room_bytes / GIB}
+        out["best"] = [r.to_dict() for r in self.best]
+        out["pareto"] = [r.to_dict() for r in self.pareto]
+        return out | {"stack": self.stack, "spread_ln": self.spread, "calibration_points": self.points, "cards": list(self.cards), "assumed": list(self.assumed)}
+
+
+def train(model: str | ModelShape, on: str, chips: int, tokens: float, plan: str | Plan | None = None, samples: int | None = 400, seed: int = 0,
+          dtype: str = "bf16", seq_len: int | None = None, global_batch: int | None = None, imbalance: float = 1.0, stack: str | None = None,
+          space: Space | None = None, top: int = 5, assume: bool = False) -> TrainResult:  # fmt: skip
+    """Train ``model`` on ``chips`` chips of ``on`` for ``tokens`` tokens.
+
+    Args:
+        model: card id, Hugging Face id, path to a config.json, or a shape.
+        on: system or chip id.
+        chips: chips as sold (a 910C counts once).
+        plan: ``"tp=8,pp=16"`` or framework flags; None searches all legal plans.
+        samples: draws of what is uncertain; None for the central case alone.
+        dtype: bf16, fp16, fp8, mxfp8, nvfp4.
+        seq_len, global_batch: tokens per sequence and sequences per step; stated in ``assumed`` when left open.
+        imbalance: load of the busiest expert rank over the mean.
+        stack: training stack; None for the vendor's usual one.
+        assume: go on where the evidence is too weak to answer.
+
+    Raises:
+        InputError: unknown names, sizes that do not divide, zero tokens. InfeasibleError: nothing fits.
+        EvidenceError: a chip without the rates that a step needs, or without any calibration, unless ``assume``.
+    """
+    _check(chips, tokens, imbalance)
+    shape, place = read_model(model), machine(on)
+    seq_len, global_batch, assumed = _batch(shape, chips, seq_len, global_batch)
+    how = calibrated(place.chip, place.vendor, dtype, stack or stack_of("", vendor_of(place.vendor)))
+    assumed += _evidence(place, how, assume)
+    ranks = chips * place.dies
+    if plan is None:
+        found = search(shape, place, ranks, global_batch, seq_len, how.software, dtype, space, imbalance=imbalance)
+        plans, tried, fitting = [found.plans.row(i) for i in range(len(found.plans))], found.tried, found.fitting
+    else:
+        plans, tried, fitting = [_given(plan, ranks, global_batch, dtype, shape, place, seq_len)], 1, 1
+    results = _results(shape, place, plans, seq_len, how, chips, imbalance)
+    best = results[0]
+    drawn = _sampled(place, how, best, samples, seed)
+    flops = {name: float(train_flops_per_token(shape, seq_len, name, mtp=shape.num_nextn_predict_layers > 0) if name != "palm" else train_flops_per_token(shape, seq_len, name)) for name in FLAVOURS}
+    rate = global_batch * seq_len / drawn
+    peak = _peak(place, dtype) * ranks
+    life = _life(place, chips, tokens, rate, samples, seed)
+    mem = memory(shape, best.plan, seq_len)
+    return TrainResult(
+        shape.id, on, place.chip, chips, float(tokens), seq_len, global_batch, dtype, best.plan, tuple(_distinct(results, top)), tuple(_pareto(results)),
+        tried, fitting, drawn, rate, {k: rate * v / peak for k, v in flops.items()}, *life,
+        {n: float(getattr(mem, n)) for n in ("weights", "gradients", "optimizer", "activations", "temporary", "total")}, place.memory_bytes,
+        how.stack, how.spread, how.points, how.cards, assumed)  # fmt: skip
+
+
+def _check(chips: int, tokens: float, imbalance: float) -> None:
+    problems = []
+    if chips < 1:
+        problems.append(Problem("a job needs at least one chip", "--chips", chips))
+    if not tokens > 0:
+        problems.append(Problem("a job needs tokens", "--tokens", tokens, "above zero"))
+    if imbalance < 1:
+        problems.append(Problem("the busiest expert cannot have less than the mean", "--imbalance", imbalance, "1 or more"))
+    if problems:
+        raise InputError(problems)
+
+
+def _batch(shape: ModelShape, chips: int, seq_len: int | None, global_batch: int | None) -> tuple[int, int, tuple[str, ...]]:
+    """Sequence length and global batch, with what was assumed about them."""
+    assumed: tuple[str, ...] = ()
+    if seq_len is None:
+        seq_len = 4096
+        assumed += (f"sequences of {seq_len} tokens",)
+    if global_batch is None:
+        tokens_per_step = max(2**24, chips * 1024)
+        global_batch = _round_batch(max(tokens_per_step // seq_len, 1), chips)
+        assumed += (f"{global_batch} sequences per step ({global_batch * seq_len / 1e6:.1f}M tokens)",)
+    if seq_len < 1 or global_batch < 1:
+        raise InputError(Problem("sequence length and global batch are at least 1", got=(seq_len, global_batch)))
+    return seq_len, global_batch, assumed
+
+
+def _round_batch(batch: int, chips: int) -> int:
+    """The batch nearest to the wanted one that has the odd factors of the number of chips, so that plans divide it."""
+    odd = chips
+    while odd % 2 == 0:
+        odd //= 2
+    return max(round(batch / odd), 1) * odd if odd < batch else batch
+
+
+def _evidence(place: Machine, how: Calibrated, assume: bool) -> tuple[str, ...]:
+    if how.measured_family:
+        return ()
+    text = f"no training measurement of {family_of(place.chip)}: its software is taken from {', '.join(how.cards) or 'no card'}"
+    if not how.cards and not assume:
+        raise EvidenceError(f"{text}; --assume goes on with kernels alone")
+    return (text,)
+
+
+def _given(plan: str | Plan, ranks: int, global_batch: int, dtype: str, shape: ModelShape, place: Machine, seq_len: int) -> Plan:
+    """The plan that the user gave, checked to fit."""
+    if isinstance(plan, Plan):
+        chosen = plan
+    else:
+        fields = parse_plan(plan)
+        fields.setdefault("precision", dtype)
+        chosen = complete(fields, ranks, global_batch)
+    need = float(memory(shape, chosen, seq_len).total)
+    if need > place.memory_bytes:
+        raise InfeasibleError(f"{chosen} needs {need / GIB:.1f} GiB of {place.memory_bytes / GIB:.1f} GiB on its heaviest stage",
+                              "more pp or tp, recompute=full, or zero=1 over more ranks; without --plan the search finds one")  # fmt: skip
+    return chosen
+
+
+def _results(shape: ModelShape, place: Machine, plans: list[Plan], seq_len: int, how: Calibrated, chips: int, imbalance: float) -> list[PlanResult]:
+    """Plans priced, fastest first."""
+    rows = table(plans)
+    steps = price(shape, place, rows, seq_len, how.software, imbalance)
+    need = memory(shape, rows, seq_len).total
+    per_token = float(train_flops_per_token(shape, seq_len, "causal"))
+    peak = _peak(place, plans[0].precision) * chips * place.dies
+    out = []
+    for i, plan in enumerate(plans):
+        seconds = float(steps.total[i])
+        rate = plan.global_batch * seq_len / seconds
+        out.append(PlanResult(plan, seconds, float(need[i]), rate * per_token / peak, rate, {n: float(np.broadcast_to(getattr(steps, n), (len(plans),))[i]) for n in PARTS}))
+    return sorted(out, key=lambda r: r.step_time_s)
+
+
+def _distinct(results: list[PlanResult], top: int) -> list[PlanResult]:
+    """The best plans that differ in how the model is cut, not in a detail."""
+    seen, out = set(), []
+    for r in results:
+        key = (r.plan.tp, r.plan.pp, r.plan.cp, r.plan.ep, r.plan.recompute)
+        if key not in seen:
+            seen.add(key)
+            out.append(r)
+    return out[:top]
+
+
+def _pareto(results: list[PlanResult]) -> list[PlanResult]:
+    """Plans that no other beats in both time and memory, fastest first."""
+    out: list[PlanResult] = []
+    for r in results:
+        if not out or r.memory_bytes < out[-1].memory_bytes:
+            out.append(r)
+    return out
+
+
+def _sampled(place: Machine, how: Calibrated, best: PlanResult, samples: int | None, seed: int) -> Array:
+    """Step times over samples: the spread of predictions for chips like this one, half of it common to all chips."""
+    if samples is None:
+        return np.array([best.step_time_s])
+    from scipy.special import ndtri
+
+    from wafer2token.evidence.sampling import quantiles
+
+    common = ndtri(quantiles("train.step", samples, seed))
+    own = ndtri(quantiles(f"train.{family_of(place.chip)}.step", samples, seed))
+    return np.asarray(best.step_time_s * np.exp(how.spread * np.sqrt(0.5) * (common + own)))
+
+
+def _peak(place: Machine, dtype: str) -> float:
+    """Dense peak of one rank that utilisation is taken of."""
+    from wafer2token.train.layer import gemm_dtype
+
+    return float(place.acc.peaks[gemm_dtype(place.acc, dtype)])
+
+
+def reliability_card(chip: str) -> Any:
+    """The reliability card of a chip: its vendor's, or that of all GPUs."""
+    cards = all_cards("reliability").values()
+    return next((c for c in cards if any(chip.startswith(v) for v in c.vendors)), next(c for c in cards if not c.vendors))
+
+
+def _life(place: Machine, chips: int, tokens: float, rate: Array, samples: int | None, seed: int) -> tuple[Array, Array, Array, Array, Array]:
+    """Goodput, days, interruptions per day, energy and cost of the whole job."""
+    card = reliability_card(place.chip)
+    up = availability(card, chips, samples, seed)
+    seconds = tokens / rate / up.goodput
+    chip = get("chip", place.chip)
+
+    def value(number: Number, name: str) -> Any:
+        if samples is None:
+            return float(number)
+        from wafer2token.evidence.sampling import draw
+
+        return draw(number, name, samples, seed)
+
+    def of(name: str) -> Any:
+        return value(getattr(card, name), f"reliability.{name}")
+
+    nan = np.full_like(seconds, np.nan)
+    power = value(chip.tdp, f"chip.{chip.id}.tdp") * of("host_power") * of("overhead_power") * chips if chip.tdp else nan
+    energy = power * seconds
+    capital = value(chip.price, f"chip.{chip.id}.price") * of("host_cost") * chips if chip.price else nan
+    cost = capital * seconds * (1 / of("life") + of("running_cost")) + energy * of("electricity")
+    shape = np.shape(seconds)
+    return (np.broadcast_to(up.goodput, shape), seconds / DAY_S, np.broadcast_to(up.rate_per_day, shape), np.broadcast_to(energy, shape), np.broadcast_to(cost, shape))

@@ -1,0 +1,210 @@
+"""One optimizer step: kernels, exposed communication, pipeline, gradient exchange, optimizer.
+
+`parts_of_step` prices the pieces on a machine (no tuned value in it); `step_time` puts them together under a
+`Software`, which says how much of the communication a stack hides and how far it falls short of its kernels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+
+from wafer2token import chip as kernels
+from wafer2token.train.communication import layer_traffic, step_traffic
+from wafer2token.train.layer import Work, head_work, layer_work, nothing
+from wafer2token.train.plan import OFFLOADS, RECOMPUTE, SCHEDULES, Plan, PlanTable
+from wafer2token.train.schedules import bubble_seconds
+from wafer2token.train.stage import held, mix, split
+from wafer2token.workload import ModelShape
+
+Array = np.ndarray
+ADAM_BYTES = 30.0  # fp32 master weight and two moments read and written, fp32 gradient read, bf16 weight written
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The pieces of a step in seconds; arrays over plans, except where noted. Layer pieces are per micro-batch."""
+
+    layer: Work
+    head: Work
+    tensor_f: Array
+    tensor_b: Array
+    context_f: Array
+    context_b: Array
+    dispatch_f: Array
+    dispatch_b: Array
+    gather_layer: Array
+    reduce_layer: Array
+    p2p: Array
+    reduce: Array
+    gather: Array
+    optimizer: Array
+    body: Array
+    last: Array
+    mean: Array
+    heads: Array
+    fused: Array
+
+    def take(self, rows: Array) -> Parts:
+        """The pieces at the given rows."""
+        values = {}
+        for f in fields(self):
+            value = getattr(self, f.name)
+            values[f.name] = value.take(rows) if isinstance(value, Work) else np.asarray(value)[rows]
+        return Parts(**values)
+
+
+@dataclass(frozen=True)
+class Software:
+    """How a stack runs a step; floats or arrays that broadcast with the plans. Multipliers are on kernel times."""
+
+    compute: Any = 1.0
+    expert: Any = 1.0
+    attention: Any = 1.0
+    vector: Any = 1.0
+    launch_s: Any = 0.0
+    tensor_hidden: Any = 0.0
+    context_hidden: Any = 0.0
+    expert_hidden: Any = 0.0
+    data_hidden: Any = 1.0
+    data_slowdown: Any = 1.0
+    pipeline_hidden: Any = 0.0
+    micro_batch_s: Any = 0.0
+    step_s: Any = 0.0
+    straggling: Any = 0.0
+    fused_attention: bool = True
+
+
+def parts_of_step(shape: ModelShape, acc: Any, fab: Any, plan: PlanTable | Plan, seq_len: int, domain: int,
+                  fused_attention: bool = True, imbalance: float = 1.0, gradient_bytes: float = 4.0) -> Parts:  # fmt: skip
+    """The pieces of a step on a machine.
+
+    Args:
+        acc: accelerator of `chip`; fab: links of `fabric`; domain: ranks of one scale-up domain.
+        imbalance: load of the busiest expert rank over the mean, >= 1.
+    """
+    pp, tp, dp = (np.asarray(getattr(plan, n), float) for n in ("pp", "tp", "dp"))
+    layer, traffic = nothing(pp * tp), [np.zeros_like(pp * tp) for _ in range(6)]
+    for kind, everywhere, middle in mix(shape):
+        share = np.where(pp > 1, middle, everywhere)
+        work = layer_work(shape, kind, acc, plan, seq_len, fused_attention)
+        if kind.mlp == "sparse" and imbalance != 1.0:
+            work = replace(work, expert_f=work.expert_f * imbalance, expert_b=work.expert_b * imbalance)
+        layer = layer + work.scaled(share)
+        links = layer_traffic(shape, kind, fab, domain, plan, seq_len, imbalance)
+        traffic = [a + share * getattr(links, f.name) for a, f in zip(traffic, fields(links), strict=True)]
+    head = head_work(shape, acc, plan, seq_len)
+    layers = split(shape, pp, np.asarray(plan.vpp))
+    mine = held(shape, plan, "body")
+    outer = step_traffic(shape, fab, domain, plan, seq_len, mine, layers.body, gradient_bytes)
+    zero = np.asarray(plan.zero)
+    shard = np.where(np.asarray(plan.shard) > 0, plan.shard, dp * np.asarray(plan.cp, float))
+    copies = np.maximum(dp * np.asarray(plan.cp, float) * tp / (np.asarray(plan.ep, float) * np.asarray(plan.etp, float)), 1.0)
+    updated = np.where(zero >= 1, (mine.dense + mine.embedding) / shard + mine.expert / np.minimum(copies, shard), mine.total)
+    optimizer = kernels.memory_time(acc, ADAM_BYTES * updated)
+    slow = np.where(np.asarray(plan.offload) == OFFLOADS.index("optimizer"), acc.hbm_bytes_per_s / host_link(acc), 1.0)
+    heads = np.full_like(pp * tp, 1.0 + shape.num_nextn_predict_layers)
+    return Parts(layer, head, *traffic[:4], traffic[4], traffic[5], outer.layer_gather, outer.layer_reduce, outer.p2p,
+                 outer.reduce, outer.gather, optimizer * slow, layers.body, layers.last, layers.mean, heads,
+                 np.full_like(pp * tp, float(fused_attention)))  # fmt: skip
+
+
+def host_link(acc: Any) -> float:
+    """Bytes per second between chip and host memory; PCIe 4.0 x16 where the chip card names none."""
+    return float(getattr(acc, "host_bytes_per_s", 0.0) or 32e9)
+
+
+@dataclass(frozen=True)
+class StepTime:
+    """Seconds of a step and of what it is made of; the parts add up to `total`."""
+
+    total: Array
+    compute: Array
+    recompute: Array
+    tensor: Array
+    context: Array
+    expert: Array
+    data: Array
+    pipeline: Array
+    bubble: Array
+    optimizer: Array
+    other: Array
+    forward: Array
+    backward: Array
+
+
+def step_time(parts: Parts, plan: PlanTable | Plan, how: Software, chips: Any = None) -> StepTime:
+    """Seconds of one optimizer step.
+
+    The slowest stage paces the pipeline: micro_batches * slowest + bubble(schedule) + what of the gradient exchange the
+    last backward pass does not hide + optimizer + fixed costs; all times (1 + straggling * log2(ranks / 8)).
+    """
+    m, pp, vpp = (np.asarray(getattr(plan, n), float) for n in ("micro_batches", "pp", "vpp"))
+    f, b, again = _layer_seconds(parts, plan, how)
+    head_f, head_b = _seconds(parts.head, how, parts.heads)
+    exposed_f, exposed_b = _exposed(parts, how)
+    slow = how.data_slowdown
+    sharded_f = _unhidden(slow * parts.gather_layer, f, how.data_hidden)
+    sharded_b = _unhidden(slow * (parts.gather_layer + parts.reduce_layer), b, how.data_hidden)
+    comm_f, comm_b = sum(exposed_f) + sharded_f, sum(exposed_b) + sharded_b
+    busy_f, busy_b = f + comm_f, b + again + comm_b + _recomputed_traffic(parts, plan, exposed_f)
+    middle_f, middle_b = parts.body * busy_f, parts.body * busy_b
+    end_f, end_b = parts.last * busy_f + head_f, parts.last * busy_b + head_b
+    late = end_f + end_b > middle_f + middle_b
+    slow_f, slow_b = np.where(late, end_f, middle_f), np.where(late, end_b, middle_b)
+    hops = np.where(pp > 1, 2 * vpp * parts.p2p * (1 - how.pipeline_hidden), 0.0)
+    mean_f, mean_b = parts.mean * busy_f + head_f / pp, parts.mean * busy_b + head_b / pp
+    weight_half = (mean_b - parts.mean * again) / 2
+    idle = bubble_seconds(plan.schedule, pp, vpp, mean_f + hops / 2, mean_b - weight_half + hops / 2, weight_half)
+    reduce = _unhidden(slow * parts.reduce, slow_b, how.data_hidden) + _unhidden(slow * parts.gather, slow_f, how.data_hidden)
+    fixed = m * how.micro_batch_s + how.step_s
+    ranks = np.asarray(chips if chips is not None else plan.tp * plan.pp * plan.dp * plan.cp, float)
+    drag = 1 + how.straggling * np.log2(np.maximum(ranks / 8.0, 1.0))
+    layers = np.where(late, parts.last, parts.body)
+    heads_f, heads_b = np.where(late, head_f, 0.0), np.where(late, head_b, 0.0)
+    compute = m * (layers * (f + b) + heads_f + heads_b)
+    recompute = m * layers * (busy_b - b - comm_b)
+    tensor, context, expert = (m * layers * (exposed_f[i] + exposed_b[i]) for i in range(3))
+    data = reduce + m * layers * (sharded_f + sharded_b)
+    total = drag * (m * (slow_f + slow_b + hops) + idle + reduce + parts.optimizer * how.vector + fixed)
+    return StepTime(total, compute, recompute, tensor, context, expert, data, m * hops, idle, parts.optimizer * how.vector,
+                    fixed + total * (1 - 1 / drag), slow_f, slow_b)  # fmt: skip
+
+
+def _seconds(work: Work, how: Software, times: Any = 1.0) -> tuple[Array, Array]:
+    """Forward and backward seconds under a stack: kernels, or launching them where the host is slower."""
+    f = work.gemm_f * how.compute + work.expert_f * how.expert + work.attention_f * how.attention + work.vector_f * how.vector
+    b = work.gemm_b * how.compute + work.expert_b * how.expert + work.attention_b * how.attention + work.vector_b * how.vector
+    return times * np.maximum(f, work.calls_f * how.launch_s), times * np.maximum(b, work.calls_b * how.launch_s)
+
+
+def _layer_seconds(parts: Parts, plan: PlanTable | Plan, how: Software) -> tuple[Array, Array, Array]:
+    """Forward, backward and recomputed seconds of a layer."""
+    f, b = _seconds(parts.layer, how)
+    code = np.asarray(plan.recompute)
+    selective = np.where(parts.fused > 0, 0.0, parts.layer.attention_f * how.attention) + 0.3 * parts.layer.vector_f * how.vector
+    again = np.where(code == RECOMPUTE.index("full"), f, np.where(code == RECOMPUTE.index("selective"), selective, 0.0))
+    return f, b, again * np.asarray(plan.recompute_share, float)
+
+
+def _exposed(parts: Parts, how: Software) -> tuple[tuple[Array, Array, Array], tuple[Array, Array, Array]]:
+    """Tensor, context and expert traffic that computation does not hide, forward and backward."""
+    t, c, e = 1 - how.tensor_hidden, 1 - how.context_hidden, 1 - how.expert_hidden
+    return ((parts.tensor_f * t, parts.context_f * c, parts.dispatch_f * e),
+            (parts.tensor_b * t, parts.context_b * c, parts.dispatch_b * e))  # fmt: skip
+
+
+def _recomputed_traffic(parts: Parts, plan: PlanTable | Plan, exposed_f: tuple[Array, Array, Array]) -> Array:
+    """Full recomputation repeats the forward traffic too."""
+    full = (np.asarray(plan.recompute) == RECOMPUTE.index("full")) * np.asarray(plan.recompute_share, float)
+    return full * (exposed_f[0] + exposed_f[1] + exposed_f[2])
+
+
+def _unhidden(comm: Array, cover: Array, hidden: Any) -> Array:
+    """What is left of a transfer when the share `hidden` of it may run beside `cover` seconds of computation."""
+    return comm * (1 - hidden) + np.maximum(comm * hidden - cover, 0.0)
+
+
+__all__ = ["SCHEDULES", "Parts", "Software", "StepTime", "parts_of_step", "step_time"]
