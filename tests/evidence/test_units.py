@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wafer2token.evidence.errors import InputError
-from wafer2token.evidence.units import convert, format_quantity, parse_quantity, unit_scale
+from wafer2token.evidence.units import convert, format_quantity, format_range, parse_quantity, unit_scale
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_round_trip(value, unit):
         (0.05, "s", "50 ms"),
         (989e12, "FLOP/s", "989 TFLOP/s"),
         (700, "W", "700 W"),
-        (8.2e6, "USD", "8,200,000 USD"),
+        (8.2e6, "USD", "8.2 M$"),
         (0.4567, "1", "0.457"),
         (5 * 86400, "s", "5 days"),
         (0, "W", "0 W"),
@@ -77,3 +77,18 @@ def test_format(value, unit, text):
 
 def test_not_finite_is_shown():
     assert format_quantity(math.inf, "s") == "inf s"
+
+
+@pytest.mark.parametrize(
+    ("triple", "unit", "text"),
+    [
+        ((2.7e17, 2.72e17, 3.04e17), "FLOP/s", "272 (270-304) PFLOP/s"),
+        ((885e9, 1.01e12, 1.37e12), "FLOP/s/W", "1.01 (0.885-1.37) TFLOP/s/W"),
+        ((1, 1, 1), "W", "1 W"),
+        ((800, 1180, 1460), "USD", "1,180 (800-1,460) USD"),
+        ((0.3, 0.4, 0.5), "1", "0.4 (0.3-0.5)"),
+        ((50 * 86400, 54 * 86400, 80 * 86400), "s", "54 (50-80) days"),
+    ],
+)
+def test_range_in_one_unit(triple, unit, text):
+    assert format_range(*triple, unit) == text

@@ -70,6 +70,19 @@ def test_names_that_people_use():
     assert model("Qwen/Qwen3-235B-A22B").is_moe
 
 
+@pytest.mark.parametrize(
+    ("name", "card"),
+    [
+        ("Qwen3-235B-A22B-Instruct-2507-FP8", "qwen3_235b_a22b"),
+        ("Qwen3.5-397B-A17B-w8a8-mtp", "qwen3_5_397b_a17b"),
+        ("meta-llama/Llama-3.1-8B-Instruct-FP8", "llama_3_1_8b"),
+        ("deepseek-ai/DeepSeek-R1-0528-NVFP4", "deepseek_v3"),
+    ],
+)
+def test_a_variant_has_the_shape_of_its_base(name, card):
+    assert model(name).id == card
+
+
 def test_unknown_model_names_the_nearest():
     assert "llama_3_1_405b" in problems(lambda: model("llama_3_1_450b"))[0].remedy
 

@@ -8,7 +8,7 @@ from datetime import date
 from typing import Any, Literal, cast
 
 from wafer2token.evidence.errors import InputError, Problem, nearest
-from wafer2token.evidence.units import format_quantity, parse_quantity, split_quantity
+from wafer2token.evidence.units import format_quantity, parse_quantity, si_unit, split_quantity
 
 GRADES = ("measured", "teardown", "vendor", "analyst", "press", "assumed")
 """Grades of evidence, best first."""
@@ -93,7 +93,7 @@ class Number:
             "low": self.low,
             "mid": self.mid,
             "high": self.high,
-            "unit": self.unit,
+            "unit": si_unit(self.unit),
             "grade": self.grade,
         }
         out["sources"] = list(self.all_sources)

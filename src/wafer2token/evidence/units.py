@@ -52,6 +52,7 @@ _SYMBOLS: dict[str, tuple[float, dict[str, int], bool]] = {
 _ALIASES = {"sec": "s", "seconds": "s", "second": "s", "hr": "h", "hour": "h", "hours": "h", "d": "day", "days": "day",
             "yr": "year", "years": "year", "y": "year", "months": "month", "weeks": "week", "quarters": "quarter",
             "$": "USD", "RMB": "CNY", "FLOPS": "FLOP/s", "OPS": "OP/s", "bps": "bit/s", "dies": "die", "b": "bit"}  # fmt: skip
+_SCALES = (*_PREFIXES.values(), 1.0, 60.0, 3600.0, 86400.0)
 _QUANTITY = re.compile(r"^\s*([+-]?(?:\d[\d_,]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(.*?)\s*$")
 _FACTOR = re.compile(r"^(.+?)(?:\^|\*\*)?(-?\d+)?$")
 
@@ -143,6 +144,20 @@ def parse_quantity(given: object, unit: str, where: str = "") -> float:
     return number * factor
 
 
+@lru_cache(maxsize=1024)
+def si_unit(unit: str) -> str:
+    """The unit in which SI values of this dimension are counted: ``"wafer/month"`` -> ``"wafer/s"``, ``"GW"`` -> ``"W"``."""
+    factor, dimension = unit_scale(unit)
+    if factor == 1:
+        return unit
+    powers = dict(dimension)
+    if powers.get("J") == 1 and powers.get("s", 0) < 0:
+        powers = {"W": 1, **{k: v + (k == "s") for k, v in powers.items() if k != "J"}}
+    above = [n if p == 1 else f"{n}^{p}" for n, p in powers.items() if p > 0]
+    below = [n if p == -1 else f"{n}^{-p}" for n, p in powers.items() if p < 0]
+    return "/".join(["*".join(above) or "1", *below])
+
+
 def convert(value: float, unit: str) -> float:
     """An SI value expressed in ``unit``."""
     return value / unit_scale(unit)[0]
@@ -156,6 +171,8 @@ def format_quantity(value: float, unit: str, digits: int = 3) -> str:
     head = re.match(r"[^/*^ ]+", unit)
     name = head.group(0) if head else ""
     spec = _SYMBOLS.get(name)
+    if unit == "USD" and abs(number) >= 1e6:
+        return f"{_short(number / 1e6, digits)} M$"
     if name == "USD" or spec is None or not spec[2] or name in _COUNTED or unit.startswith(f"{name}^"):
         return f"{_short(number, digits)} {'' if unit == '1' else unit}".strip()
     if unit == "s" and abs(number) >= 120:
@@ -165,6 +182,20 @@ def format_quantity(value: float, unit: str, digits: int = 3) -> str:
         if abs(number) >= scale or prefix == "n":
             return f"{_short(number / scale, digits)} {prefix}{unit}" if number else f"0 {unit}"
     return f"{_short(number, digits)} {unit}"
+
+
+def format_range(low: float, mid: float, high: float, unit: str, digits: int = 3) -> str:
+    """A median with its range in one unit: ``(2.7e17, 2.72e17, 3.04e17, "FLOP/s")`` -> ``"272 (270-304) PFLOP/s"``."""
+    text = format_quantity(mid, unit, digits)
+    number, _, shown = text.partition(" ")
+    if low == high or not math.isfinite(low + high) or not mid:
+        return text
+    scale = mid / float(number.replace(",", "")) if float(number.replace(",", "")) else 1.0
+    exact = unit_scale(unit)[0] * min(_SCALES, key=lambda s: abs(math.log(s * unit_scale(unit)[0] / scale)))
+    ends = (_short(low / exact, digits), _short(high / exact, digits))
+    if ends == (number, number):
+        return text
+    return f"{number} ({ends[0]}-{ends[1]}) {shown}".rstrip()
 
 
 def _long_time(seconds: float, digits: int) -> str:

@@ -1,1 +1,1 @@
-"""Scenarios, sampling, sensitivity, claims, sweeps."""
+"""Scenarios, sampling, sensitivity, claims: the rooms joined into one chain."""

@@ -6,7 +6,6 @@ import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
-_YEAR_S = 365.25 * 86400.0
 
 
 def cost_rate(price: Array, life: Array, power: Array, pue: Array, energy_price: Array) -> Array:
@@ -44,21 +43,21 @@ def slowdown(mfu_ratio: Array, availability_ratio: Array, engineering: Array) ->
 
 
 def iteration_lag(initial: Array, slowdown: Array, diffusion: Array, elapsed: Array | float) -> Array:
-    """Lag behind the leader after ``elapsed`` [months], from dG/dt = (1 - 1/k) - c G.
+    """Lag behind the leader after ``elapsed``, from dG/dt = (1 - 1/k) - c G; in the unit of time of the arguments.
 
     Args:
-        initial: lag at the start [months].
+        initial: lag at the start [s].
         slowdown: k, how many times longer an iteration takes [1].
-        diffusion: c, share of the lag closed per month by papers, open weights and distillation [1/month].
-        elapsed: [months].
+        diffusion: c, share of the lag closed per unit of time by papers, open weights and distillation [1/s].
+        elapsed: [s].
     """
     loss = 1 - 1 / slowdown
-    rate = np.maximum(diffusion, 1e-12)
+    rate = np.maximum(diffusion, 1e-6 / np.maximum(elapsed, 1e-300))
     return initial * np.exp(-rate * elapsed) + loss * -np.expm1(-rate * elapsed) / rate
 
 
 def steady_diffusion(lag: Array, slowdown: Array) -> Array:
-    """The diffusion c that holds a lag steady, (1 - 1/k)/G [1/month]."""
+    """The diffusion c that holds a lag steady, (1 - 1/k)/G [1/s]."""
     return (1 - 1 / slowdown) / lag
 
 
@@ -71,8 +70,3 @@ def break_even_loss(cost_ratio: Array, hazard: Array, horizon: Array) -> Array:
         horizon: years of work at stake [s].
     """
     return (cost_ratio - 1) / (hazard * horizon)
-
-
-def years_between(earlier: float, later: float) -> float:
-    """Years from one date to another, both in seconds since the epoch."""
-    return (later - earlier) / _YEAR_S

@@ -78,15 +78,21 @@ class Graph:
         return self._store(Quantity(name, unit, title or _summary(function), function, dict(inputs)), value, drawn)
 
     def engine(self, prefix: str, run: Callable[[], Mapping[str, tuple[Any, str]]], title: str) -> list[str]:
-        """Runs a room's engine, which draws its own numbers, and adds its results.
+        """Runs a function that draws its own numbers, and adds its results under ``prefix``.
 
         Args:
             prefix: dotted prefix of the results' names.
             run: returns result name -> (samples, unit).
-            title: what the engine computes.
+            title: what it computes.
         """
         with recorded() as drawn:
             results = run()
+        return self.adopt(prefix, title, results, drawn)
+
+    def adopt(
+        self, prefix: str, title: str, results: Mapping[str, tuple[Any, str]], drawn: Mapping[str, Number]
+    ) -> list[str]:
+        """Adds the results of an engine that ran elsewhere, with the numbers that it drew as their inputs."""
         return [
             self._store(Quantity(f"{prefix}.{key}", unit, title), value, drawn)
             for key, (value, unit) in results.items()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from datetime import date
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
@@ -13,10 +12,11 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from wafer2token import catalog
-from wafer2token.catalog.loader import KeyLines, load_toml
+from wafer2token.catalog.reading import KeyLines, load_toml
 from wafer2token.evidence.errors import InputError, Problem, nearest
 from wafer2token.evidence.number import Number
 from wafer2token.evidence.units import parse_quantity
+from wafer2token.supply.inputs import read_changes
 
 _QUARTER = r"^(19|20)\d\d(Q[1-4]|-[01]\d)$"
 
@@ -220,8 +220,11 @@ def check(scenario: Scenario, where: str, lines: KeyLines) -> list[Problem]:
     if not isinstance(scenario.claims, str):
         for name in scenario.claims:
             collect(("claims",), lambda name=name: catalog.get("claim", name))
-    for key in scenario.settings:
-        collect(("set", key), lambda key=key: override(key, scenario.settings[key], scenario.name))
+    for key, value in scenario.settings.items():
+        if key.startswith("supply."):
+            collect(("set", key), lambda key=key, value=value: read_changes({key: value}))
+        else:
+            collect(("set", key), lambda key=key, value=value: override(key, value, scenario.name))
     problems += _contradictions(scenario, where, lines)
     return problems
 
@@ -262,37 +265,25 @@ def positive(text: str, unit: str) -> float:
     return value
 
 
-def override(key: str, value: Any, by: str) -> tuple[str, str, Number]:
-    """One setting as (dotted name, date or "", number). A table with grade and source replaces the whole number."""
-    name, _, at = key.partition("@")
-    known = catalog.number(name.strip())
-    if at and not re.match(_QUARTER, at.strip()) and not _is_date(at.strip()):
-        raise InputError(Problem("not a date", got=at, allowed="2026-07, 2026Q3 or 2026-07-01"))
-    if isinstance(value, Mapping):
-        return (
-            name.strip(),
-            at.strip(),
-            Number.parse({"grade": "assumed", "source": [f"scenario:{by}"], **value}, known.unit),
+def override(key: str, value: Any, by: str) -> tuple[str, Number]:
+    """One setting as (dotted name, number). A table with grade and source replaces the whole number.
+
+    Only inputs of the supply model move in time; a date on any other name is refused.
+    """
+    name, _, at = (part.strip() for part in key.partition("@"))
+    known = catalog.number(name)
+    if at:
+        raise InputError(
+            Problem("this number holds for all time, so it cannot change at a date", got=key, remedy=f"leave out @{at}")
         )
-    return name.strip(), at.strip(), known.replaced(parse_quantity(value, known.unit), f"scenario:{by}")
+    if isinstance(value, Mapping):
+        return name, Number.parse({"grade": "assumed", "source": [f"scenario:{by}"], **value}, known.unit)
+    return name, known.replaced(parse_quantity(value, known.unit), f"scenario:{by}")
 
 
-def _is_date(text: str) -> bool:
-    try:
-        date.fromisoformat(text)
-    except ValueError:
-        return False
-    return True
-
-
-def overrides(scenario: Scenario) -> tuple[dict[str, Number], dict[str, dict[str, Number]]]:
-    """The settings as (for all time, from a date on): dotted name -> number, dotted name -> date -> number."""
-    always: dict[str, Number] = {}
-    dated: dict[str, dict[str, Number]] = {}
-    for key, value in scenario.settings.items():
-        name, at, number = override(key, value, scenario.name)
-        if at:
-            dated.setdefault(name, {})[at] = number
-        else:
-            always[name] = number
-    return always, dated
+def overrides(scenario: Scenario) -> dict[str, Number]:
+    """The settings that change cards: dotted name -> number. Those of the supply model, which know dates, are its own."""
+    named = (
+        override(key, value, scenario.name) for key, value in scenario.settings.items() if not key.startswith("supply.")
+    )
+    return dict(named)

@@ -152,7 +152,7 @@ def supplies(inputs: Inputs) -> Supplies:
     dies["bank"][:, 3:] += (inputs.now("die_bank_rate") * QUARTER_S)[:, 3:]
     huawei, others = stack_arrivals(inputs)
     kirin = wafers["phones"] * node.gross_kirin[:, None] * node.kirin
-    imports = price("h20", inputs)[:, None] * h20(inputs)
+    imports = price("h20", inputs)[:, None] * trailing_year(h20(inputs))
     demand = np.maximum(inputs.now("demand") * QUARTER_S - imports, 0.0) / price("ascend_910c", inputs)[:, None]
     return Supplies(
         wafers=wafers,
@@ -170,6 +170,13 @@ def supplies(inputs: Inputs) -> Supplies:
 def h20(inputs: Inputs) -> Array:
     """H20 delivered per quarter: what NVIDIA can ship, through the American and then the Chinese gate."""
     return inputs.now("h20_vendor") * inputs.now("h20_licence") * inputs.now("h20_acceptance") * QUARTER_S
+
+
+def trailing_year(flow: Array) -> Array:
+    """A flow averaged over its quarter and up to three before it: buyers who rush ahead of a rule order less later."""
+    total = np.cumsum(flow, axis=1)
+    earlier = np.concatenate([np.zeros((len(flow), 4)), total], axis=1)[:, : flow.shape[1]]
+    return np.asarray((total - earlier) / np.minimum(np.arange(flow.shape[1]) + 1, 4))
 
 
 def price(chip: str, inputs: Inputs) -> Array:

@@ -183,5 +183,6 @@ def _named(result: SupplyResult) -> Iterator[tuple[str, tuple[Array, str]]]:
     yield "dies.stock.ascend_910", (packed.stock_910, "die")
     yield "dies.stock.ascend_950", (packed.stock_950, "die")
     yield "stacks.stock", (packed.stock_stacks, "stack")
+    yield "dies.used", (np.asarray(sum(packed.dies_used.values())), "die/quarter")
     yield "starts.950", (packed.starts_950, "package/quarter")
     yield "starts.910", (packed.starts_pairs, "package/quarter")

@@ -1,0 +1,1 @@
+"""From tables of measured kernels to calibration cards."""

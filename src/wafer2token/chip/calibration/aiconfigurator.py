@@ -1,0 +1,146 @@
+"""The measurement tables of aiconfigurator (PyPI ``aiconfigurator-core``, Apache-2.0) as kernel tables.
+
+The package is read where it is installed or unpacked; nothing of it is shipped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from wafer2token.chip.calibration.tables import KernelTable
+from wafer2token.evidence.errors import InputError, Problem
+
+Array = npt.NDArray[np.float64]
+
+SOURCE = "aiconfigurator_core"
+CHIPS = {
+    "a100_sxm": "a100_sxm_80", "h100_sxm": "h100_sxm", "h200_sxm": "h200_sxm", "b200_sxm": "b200_sxm",
+    "b300_sxm": "b300_sxm", "gb200": "gb200", "gb300": "gb300", "l40s": "l40s",
+    "rtx_pro_6000_server": "rtx_pro_6000_server",
+}  # fmt: skip
+"""Folder of the package -> chip id."""
+DTYPES = {"bfloat16": "bf16", "float16": "fp16", "half": "fp16", "fp8": "fp8", "nvfp4": "fp4", "int8": "int8"}
+"""The package's data types that mean the same here; the others (block-scaled, weight-only) are left out."""
+
+
+def package_data(where: str | None = None) -> Path:
+    """The folder ``systems/data`` of the package, installed or at ``where`` (package, wheel contents or data folder).
+
+    Raises:
+        InputError: not there.
+    """
+    if where is None:
+        from importlib.util import find_spec
+
+        spec = find_spec("aiconfigurator_core")
+        roots = [Path(spec.origin).parent] if spec and spec.origin else []
+    else:
+        roots = [Path(where), Path(where) / "aiconfigurator_core"]
+    for root in roots:
+        for folder in (root / "systems" / "data", root):
+            if any((folder / name / "gemm").is_dir() for name in CHIPS):
+                return folder
+    raise InputError(
+        Problem("no aiconfigurator tables", got=where, remedy="pip install aiconfigurator-core, or name its folder")
+    )
+
+
+def read(folder: Path) -> Iterator[KernelTable]:
+    """Every table that the model can express, newest version of each stack."""
+    for name, chip in CHIPS.items():
+        for family, reader in _READERS.items():
+            for stack_folder in sorted((folder / name / family).glob("*")):
+                versions = sorted(stack_folder.glob("*"), key=_version)
+                if versions and stack_folder.name in ("vllm", "trtllm", "sglang"):
+                    yield from reader(chip, stack_folder.name, versions[-1])
+
+
+def _version(folder: Path) -> tuple[int, ...]:
+    digits = "".join(c if c.isdigit() else " " for c in folder.name)
+    return tuple(int(d) for d in digits.split())
+
+
+def _columns(file: Path) -> dict[str, npt.NDArray[Any]]:
+    import pyarrow.parquet as parquet
+
+    if not file.is_file():
+        return {}
+    table = parquet.read_table(file)
+    out = {c: table[c].to_numpy(zero_copy_only=False) for c in table.column_names}
+    device = out.get("device")
+    keep = out["latency"].astype(float) > 0
+    if device is not None and "b300_sxm" in str(file):
+        keep &= np.array(["GB300" not in str(d) for d in device])
+    return {c: v[keep] for c, v in out.items()}
+
+
+def _floats(data: Mapping[str, npt.NDArray[Any]], names: Mapping[str, str], keep: npt.NDArray[np.bool_]) -> dict[str, Array]:
+    return {ours: data[theirs][keep].astype(float) for ours, theirs in names.items()}
+
+
+def _gemm(chip: str, stack: str, folder: Path) -> Iterator[KernelTable]:
+    data = _columns(folder / "gemm_perf.parquet")
+    if not data:
+        return
+    valid = (data["m"].astype(float) > 0) & (data["n"].astype(float) > 0) & (data["k"].astype(float) > 0)
+    for theirs, dtype in DTYPES.items():
+        keep = valid & (data["gemm_dtype"] == theirs)
+        if keep.any():
+            columns = _floats(data, {"m": "m", "n": "n", "k": "k"}, keep)
+            yield KernelTable(chip, stack, folder.name, "gemm", dtype, columns, _seconds(data, keep), SOURCE)
+
+
+def _seconds(data: Mapping[str, npt.NDArray[Any]], keep: npt.NDArray[np.bool_]) -> Array:
+    return np.asarray(data["latency"][keep].astype(float) * 1e-3)
+
+
+def _attention(chip: str, stack: str, folder: Path) -> Iterator[KernelTable]:
+    for family, file in (("attention_prefill", "context"), ("attention_decode", "generation")):
+        data = _columns(folder / f"{file}_attention_perf.parquet")
+        if not data:
+            continue
+        for cache_theirs, cache in (("bfloat16", "bf16"), ("fp8", "fp8")):
+            keep = (data["attn_dtype"] == "bfloat16") & (data["kv_cache_dtype"] == cache_theirs)
+            keep &= data["head_dim"].astype(float) <= 256
+            if keep.any():
+                yield _attention_table(chip, stack, folder.name, family, data, keep, cache)
+
+
+def _attention_table(
+    chip: str, stack: str, version: str, family: str, data: Mapping[str, npt.NDArray[Any]],
+    keep: npt.NDArray[np.bool_], cache: str,
+) -> KernelTable:  # fmt: skip
+    raw = _floats(data, {"batch": "batch_size", "isl": "isl", "heads": "num_heads", "kv_heads": "num_key_value_heads", "dim": "head_dim", "step": "step"}, keep)  # fmt: skip
+    window = data["window_size"][keep].astype(float) if "window_size" in data else np.zeros(len(raw["isl"]))
+    columns = {
+        "batch": raw["batch"],
+        "q_len": raw["isl"],
+        "kv_len": raw["isl"] + raw["step"],
+        "heads": raw["heads"],
+        "kv_heads": np.where(raw["kv_heads"] > 0, raw["kv_heads"], raw["heads"]),
+        "qk_dim": raw["dim"],
+        "v_dim": raw["dim"],
+        "window": window,
+    }
+    return KernelTable(
+        chip, stack, version, family, "bf16", columns, _seconds(data, keep), SOURCE,
+        kv_dtype=cache if cache != "bf16" else "",
+    )  # fmt: skip
+
+
+def _quantise(chip: str, stack: str, folder: Path) -> Iterator[KernelTable]:
+    data = _columns(folder / "scale_matrix_perf.parquet")
+    if data:
+        elements = data["m"].astype(float) * data["k"].astype(float)
+        keep = elements > 0
+        yield KernelTable(
+            chip, stack, folder.name, "quantise", "", {"elements": elements[keep]}, _seconds(data, keep), SOURCE
+        )
+
+
+_READERS = {"gemm": _gemm, "attention": _attention, "quantize": _quantise}

@@ -1,0 +1,141 @@
+"""Fitting the parameters of a kernel family to measured times."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
+
+import numpy as np
+import numpy.typing as npt
+
+from wafer2token.catalog.calibration_cards import Fitted
+from wafer2token.chip.calibration.tables import KernelTable
+from wafer2token.chip.fits import FAMILIES, FamilyFit
+from wafer2token.chip.kernels import (
+    attention_decode_time,
+    attention_prefill_time,
+    grouped_matmul_time,
+    matmul_time,
+    memory_time,
+    quantise_time,
+)
+from wafer2token.chip.machine import Accelerator, accelerator
+from wafer2token.evidence.fitting import Range, quantiles_80, search
+
+Array = npt.NDArray[np.float64]
+_MATMUL: dict[str, Range] = {
+    "floor": (0.0, 3e-6, 1e-4),
+    "compute": (0.05, 0.8, 1.0),
+    "memory": (0.05, 0.85, 1.0),
+    "prologue": (0.0, 128.0, 4096.0),
+    "quantisation": (0.0, 0.3, 1.0),
+    "overlap": (1.0, 3.0, 20.0),
+    "tile_step": (0.3, 0.97, 1.0),
+    "small_tile_step": (0.3, 0.95, 1.0),
+    "split_depth": (64.0, 2000.0, 16384.0),
+    "sustained": (0.05, 0.9, 1.0),
+}
+_PREFILL: dict[str, Range] = {
+    "floor": (0.0, 1e-5, 1e-3),
+    "compute": (0.02, 0.6, 1.0),
+    "memory": (0.05, 0.6, 1.0),
+    "prologue": (0.0, 50.0, 4096.0),
+    "imbalance": (0.0, 0.3, 1.0),
+    "overlap": (1.0, 1.5, 20.0),
+    "head_power": (0.0, 0.5, 2.0),
+}
+_DECODE: dict[str, Range] = {
+    "floor": (0.0, 1e-5, 1e-3),
+    "compute": (0.01, 0.3, 1.0),
+    "memory": (0.05, 0.8, 1.0),
+    "reduction": (0.0, 2e-6, 1e-4),
+    "ramp": (0.0, 0.3, 0.95),
+    "ramp_bytes": (1e3, 2e6, 1e9),
+    "overlap": (1.0, 2.0, 20.0),
+    "rows": (1.0, 8.0, 128.0),
+}
+SEARCH: dict[str, dict[str, Range]] = {
+    "gemm": _MATMUL,
+    "grouped_gemm": _MATMUL,
+    "attention_prefill": _PREFILL,
+    "mla_prefill": _PREFILL,
+    "attention_decode": _DECODE,
+    "mla_decode": _DECODE,
+    "memory": {"floor": (0.0, 3e-6, 1e-4), "memory": (0.05, 0.8, 1.0)},
+    "quantise": {"floor": (0.0, 3e-6, 1e-4), "memory": (0.05, 0.8, 1.0)},
+}
+"""Kernel family -> parameter -> lower bound, start and upper bound of the search; definitions of the fit, not results."""
+
+
+def predict(acc: Accelerator, table: KernelTable) -> Array:
+    """Predicted times of the rows of a table [s]."""
+    c = table.columns
+    if table.family == "gemm":
+        return matmul_time(acc, c["m"], c["n"], c["k"], table.dtype, c.get("groups", 1.0), table.weight_dtype or None)
+    if table.family == "grouped_gemm":
+        return grouped_matmul_time(
+            acc, c["tokens_per_expert"], c["experts"], c["n"], c["k"], table.dtype, table.weight_dtype or None
+        )
+    if table.family == "memory":
+        return memory_time(acc, c["bytes"])
+    if table.family == "quantise":
+        return quantise_time(acc, c["elements"])
+    window = np.where(c["window"] > 0, c["window"], np.inf) if "window" in c else None
+    shape = [c[k] for k in ("kv_len", "heads", "kv_heads", "qk_dim", "v_dim")]
+    kv_dtype = table.kv_dtype or table.dtype
+    mla = table.family.startswith("mla")
+    if table.family.endswith("prefill"):
+        return attention_prefill_time(
+            acc, c["batch"], c["q_len"], *shape, window=window, dtype=table.dtype, kv_dtype=kv_dtype, mla=mla
+        )
+    return attention_decode_time(
+        acc, c["batch"], *shape, kv_dtype=kv_dtype, mla=mla, window=window, dtype=table.dtype,
+        q_len=c.get("q_len", 1.0),
+    )  # fmt: skip
+
+
+def fit_tables(
+    tables: Sequence[KernelTable], chips: Callable[[KernelTable], Accelerator] | None = None, rows: int = 3000,
+    evaluations: int = 6000,
+) -> Fitted:  # fmt: skip
+    """One parameter set for some tables of one family, each with the same weight.
+
+    Half of the shapes of every table is held out (see KernelTable.halves); the loss is the mean |ln ratio|.
+
+    Args:
+        tables: measurements of one family and data type.
+        chips: the accelerator of a table; by its chip id when None.
+        rows: rows of each table that the search looks at.
+        evaluations: of the loss.
+    """
+    family, dtype = tables[0].family, tables[0].dtype
+    machine = chips or (lambda t: accelerator(t.chip, per=t.per))  # type: ignore[arg-type]
+    halves = [t.halves() if len(t) >= 24 else (t, t.where(np.zeros(len(t), dtype=bool))) for t in tables]
+    pairs = [(machine(t), a.thinned(rows)) for t, (a, _) in zip(tables, halves, strict=True) if len(a)]
+
+    def loss(parameters: Mapping[str, float]) -> float:
+        errors = [np.abs(log_ratio(acc, table, parameters)).mean() for acc, table in pairs]
+        return float(np.mean(errors))
+
+    best = search(loss, SEARCH[family], evaluations)
+    checked = [(machine(t), b if len(b) else a) for t, (a, b) in zip(tables, halves, strict=True)]
+    residuals = [log_ratio(acc, table, best) for acc, table in checked]
+    return Fitted(
+        family, dtype, best,
+        points=sum(len(t) for t in tables),
+        held_out=sum(len(b) for _, b in halves),
+        error=float(np.mean([np.abs(np.exp(-r) - 1.0).mean() for r in residuals])),
+        **quantiles_80(residuals),
+    )  # fmt: skip
+
+
+def log_ratio(acc: Accelerator, table: KernelTable, parameters: Mapping[str, float]) -> Array:
+    """ln(measured / predicted) of the rows of a table under parameters."""
+    return np.asarray(np.log(table.seconds / predict(using(acc, table.family, table.dtype, parameters), table)))
+
+
+def using(acc: Accelerator, family: str, dtype: str, parameters: Mapping[str, float]) -> Accelerator:
+    """The accelerator with these parameters for one family."""
+    kind = FAMILIES[family]
+    values = kind(**{f.name: parameters[f.name] for f in fields(kind)})
+    return acc.with_fit(family, FamilyFit(values, 0.0, 0.0, 0.0, "", "calibrated", "", dtype))

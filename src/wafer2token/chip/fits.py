@@ -1,0 +1,130 @@
+"""Fitted kernel parameters: which calibration card speaks for a chip, a stack, a kernel family and a data type."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+from functools import cache
+from typing import Any
+
+from wafer2token.catalog import all_cards
+from wafer2token.chip.attention import DecodeFit, PrefillFit
+from wafer2token.chip.matmul import MatmulFit
+from wafer2token.chip.streaming import BackwardFit, HostFit, StreamFit
+from wafer2token.evidence.errors import EvidenceError, InputError, unknown
+
+FAMILIES: dict[str, type[Any]] = {
+    "gemm": MatmulFit,
+    "grouped_gemm": MatmulFit,
+    "attention_prefill": PrefillFit,
+    "attention_decode": DecodeFit,
+    "mla_prefill": PrefillFit,
+    "mla_decode": DecodeFit,
+    "attention_backward": BackwardFit,
+    "memory": StreamFit,
+    "quantise": StreamFit,
+    "host": HostFit,
+}
+"""Kernel family -> the class of its parameters."""
+
+_STANDS_IN = {"grouped_gemm": "gemm", "mla_prefill": "attention_prefill", "mla_decode": "attention_decode", "quantise": "memory", "memory": "quantise"}  # fmt: skip
+_DTYPE_STANDS_IN = {"fp16": "bf16", "tf32": "bf16", "fp32": "bf16", "fp8": "bf16", "int8": "bf16", "fp4": "fp8", "int4": "int8"}  # fmt: skip
+_STATED = math.log(1.5)
+"""Spread, as a logarithm, of parameters that were stated or derived and not fitted: a factor of 1.5 either way."""
+_PLATFORM = {"NVIDIA": "cuda", "AMD": "rocm", "Huawei": "cann", "Huawei HiSilicon": "cann", "Intel": "oneapi", "Google": "xla"}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class FamilyFit:
+    """Parameters of one kernel family with their residuals.
+
+    Attributes:
+        values: an instance of the family's class in `FAMILIES`.
+        low, high: 10th and 90th percentile of ln(measured / predicted) over points.
+        bias: standard deviation of the family's systematic error, as a logarithm.
+        card: id of the calibration card.
+        basis: "calibrated" on this chip, or "inherited" from a class of chips.
+        stack: the software that was measured.
+        dtype: the data type that was measured.
+    """
+
+    values: Any
+    low: float
+    high: float
+    bias: float
+    card: str
+    basis: str
+    stack: str
+    dtype: str
+
+
+def platform(vendor: str) -> str:
+    """The software platform of a vendor's chips: "cuda", "rocm", "cann", ... or "any"."""
+    return _PLATFORM.get(vendor, "any")
+
+
+def stacks(chip: str) -> list[str]:
+    """The stacks on which a chip has been measured, the default first."""
+    cards = [c for c in all_cards("calibration").values() if c.subject == "chip" and c.target == chip]
+    return list(dict.fromkeys(c.stack for c in sorted(cards, key=lambda c: (not c.default, c.stack))))
+
+
+@cache
+def family_fit(chip: str, vendor: str, stack: str | None, family: str, dtype: str) -> FamilyFit:
+    """The parameters to use, from the nearest measured thing.
+
+    In this order: the chip on this stack, the chip on its default stack, the class of the chip's platform, all chips;
+    within each, the data type, then the one that stands in for it, then the family that stands in.
+
+    Raises:
+        InputError: unknown stack or family.
+        EvidenceError: no calibration at all.
+    """
+    if family not in FAMILIES:
+        raise InputError(unknown("kernel family", family, sorted(FAMILIES)))
+    names = _known_stacks()
+    kind = platform(vendor)
+    if stack is not None and stack not in names | {kind}:
+        raise InputError(unknown("stack", stack, sorted(names | {kind})))
+    for subject, target in (("chip", chip), ("class", kind), ("class", "any")):
+        for fam in (family, _STANDS_IN.get(family)):
+            for d in _dtypes(dtype):
+                card = _card(subject, target, stack, fam, d) if fam else None
+                if card is not None:
+                    return _fit(card, fam or family, "calibrated" if subject == "chip" else "inherited")
+    raise EvidenceError(f"no calibration for {family} ({dtype}) on {chip}, nor for its class")
+
+
+def _dtypes(dtype: str) -> tuple[str, ...]:
+    out = [dtype]
+    while out[-1] in _DTYPE_STANDS_IN:
+        out.append(_DTYPE_STANDS_IN[out[-1]])
+    return (*out, "")
+
+
+@cache
+def _known_stacks() -> frozenset[str]:
+    return frozenset(c.stack for c in all_cards("calibration").values())
+
+
+@cache
+def _table() -> dict[tuple[str, str, str, str], list[Any]]:
+    out: dict[tuple[str, str, str, str], list[Any]] = {}
+    for card in all_cards("calibration").values():
+        out.setdefault((card.subject, card.target, card.family, card.dtype), []).append(card)
+    return out
+
+
+def _card(subject: str, target: str, stack: str | None, family: str, dtype: str) -> Any:
+    cards = _table().get((subject, target, family, dtype), [])
+    named = [c for c in cards if c.stack == stack]
+    return next(iter(named or sorted(cards, key=lambda c: (not c.default, c.stack))), None)
+
+
+def _fit(card: Any, family: str, basis: str) -> FamilyFit:
+    kind = FAMILIES[family]
+    given = {k: float(v) for group in (card.times, card.rates, card.sizes, card.ratios) for k, v in group.items()}
+    values = kind(**{f.name: given[f.name] for f in fields(kind)})
+    fit = card.fit
+    low, high, bias = (float(fit.low), float(fit.high), float(fit.bias)) if fit else (-_STATED, _STATED, _STATED)
+    return FamilyFit(values, low, high, bias, card.id, basis, card.stack, card.dtype)

@@ -1,0 +1,231 @@
+"""Kernel times of an accelerator: what the training and the serving model ask."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from wafer2token.chip.attention import TILE, decode_seconds, prefill_seconds
+from wafer2token.chip.formats import stored_bytes
+from wafer2token.chip.machine import Accelerator, lead
+from wafer2token.chip.matmul import matmul_seconds
+from wafer2token.chip.streaming import stream_seconds
+from wafer2token.evidence.errors import InputError, Problem, unknown
+
+Array = npt.NDArray[np.float64]
+Floats = npt.ArrayLike
+OUTPUT_BYTES = 2.0
+"""Bytes of one output element: products accumulate wide and are written in 16 bits."""
+
+
+def matmul_time(
+    acc: Accelerator, m: Floats, n: Floats, k: Floats, dtype: str = "bf16", groups: Floats = 1,
+    weight_dtype: str | None = None, graph: bool = True,
+) -> Array:  # fmt: skip
+    """Time of ``groups`` products C[m,n] = A[m,k] B[k,n] in one kernel [s]; arguments broadcast.
+
+    Args:
+        acc: the accelerator.
+        m, n, k: rows (tokens), columns and inner size, at least 1.
+        dtype: data type of the arithmetic and of A.
+        groups: independent products of this size (a batched product).
+        weight_dtype: data type in which B is stored; ``dtype`` when None.
+        graph: replayed from a captured graph; False adds the host's launch of one operator.
+
+    Raises:
+        InputError: a size below 1, or a data type that the chip lacks.
+    """
+    return _product(acc, "gemm", m, n, k, dtype, groups, weight_dtype, graph)
+
+
+def grouped_matmul_time(
+    acc: Accelerator, tokens_per_expert: Floats, experts: Floats, n: Floats, k: Floats, dtype: str = "bf16",
+    weight_dtype: str | None = None, graph: bool = True,
+) -> Array:  # fmt: skip
+    """Time of one product per expert in one kernel [s]; arguments broadcast.
+
+    Args:
+        acc: the accelerator.
+        tokens_per_expert: mean rows per expert; below 1 only that share of the experts is read.
+        experts: experts on this chip.
+        n, k: columns and inner size of each expert.
+        dtype, weight_dtype, graph: as in `matmul_time`.
+    """
+    tokens = positive("tokens_per_expert", tokens_per_expert, least=0.0)
+    return _product(
+        acc, "grouped_gemm", np.maximum(tokens, 1.0), n, k, dtype,
+        np.asarray(experts, float) * np.minimum(tokens, 1.0), weight_dtype, graph,
+    )  # fmt: skip
+
+
+def _product(
+    acc: Accelerator, family: str, m: Floats, n: Floats, k: Floats, dtype: str, groups: Floats,
+    weight_dtype: str | None, graph: bool,
+) -> Array:  # fmt: skip
+    rows, columns, inner = (positive(name, value) for name, value in (("m", m), ("n", n), ("k", k)))
+    many = positive("groups", groups, least=0.0)
+    ndim = max(np.ndim(v) for v in (rows, columns, inner, many))
+    act, weight = stored_bytes(dtype), stored_bytes(weight_dtype or dtype)
+    traffic = many * (act * rows * inner + weight * inner * columns + OUTPUT_BYTES * rows * columns)
+    peak, bandwidth = lead(acc.peak(dtype), ndim), lead(acc.hbm_bytes_per_s, ndim)
+    fit = acc.fit(family, dtype).values
+    time = matmul_seconds(fit, rows, columns, inner, many, peak, bandwidth, acc.units, traffic)
+    return _finished(acc, family, dtype, time, ndim, graph)
+
+
+def attention_prefill_time(
+    acc: Accelerator, batch: Floats, q_len: Floats, kv_len: Floats, heads: Floats, kv_heads: Floats, qk_dim: Floats,
+    v_dim: Floats, causal: bool = True, window: Floats | None = None, dtype: str = "bf16", kv_dtype: str | None = None,
+    graph: bool = True, mla: bool = False, backward: bool = False,
+) -> Array:  # fmt: skip
+    """Time of attention of whole queries over keys, causal tiles skipped [s]; arguments broadcast.
+
+    Args:
+        acc: the accelerator.
+        batch: sequences.
+        q_len: new tokens per sequence; the last sees ``kv_len`` keys.
+        kv_len: keys per sequence, at least ``q_len``.
+        heads, kv_heads: query heads and key heads.
+        qk_dim, v_dim: head sizes of queries and keys, and of values.
+        causal: whether later keys are skipped.
+        window: keys that one query sees at most; None without a window.
+        dtype, kv_dtype: of the arithmetic and of the keys and values.
+        graph: as in `matmul_time`.
+        mla: whether the measured kernels of latent attention speak for it.
+        backward: the gradients of the same attention instead.
+    """
+    b, q, h, hk, dq, dv = (
+        positive(name, value)
+        for name, value in (("batch", batch), ("q_len", q_len), ("heads", heads), ("kv_heads", kv_heads), ("qk_dim", qk_dim), ("v_dim", v_dim))
+    )  # fmt: skip
+    kv = np.maximum(positive("kv_len", kv_len), q)
+    seen = _window(window)
+    ndim = max(np.ndim(v) for v in (b, q, kv, h, hk, dq, dv, seen))
+    act, cache = stored_bytes(dtype), stored_bytes(kv_dtype or dtype)
+    traffic = b * (q * h * (dq + dv) * act + np.minimum(kv, seen + q) * hk * (dq + dv) * cache)
+    family = "mla_prefill" if mla else "attention_prefill"
+    time = prefill_seconds(
+        acc.fit(family, dtype).values, b, q, kv, h, (dq + dv) / 2.0, traffic, seen, causal,
+        lead(acc.peak(dtype), ndim), lead(acc.hbm_bytes_per_s, ndim), acc.units,
+    )  # fmt: skip
+    if backward:
+        time = time * acc.fit("attention_backward").values.ratio
+    return _finished(acc, family, dtype, time, ndim, graph)
+
+
+def attention_decode_time(
+    acc: Accelerator, batch: Floats, kv_len: Floats, heads: Floats, kv_heads: Floats, qk_dim: Floats, v_dim: Floats,
+    kv_dtype: str = "bf16", mla: bool = False, window: Floats | None = None, dtype: str = "bf16", q_len: Floats = 1,
+    graph: bool = True,
+) -> Array:  # fmt: skip
+    """Time of attention of ``q_len`` new tokens per sequence over its cache [s]; arguments broadcast.
+
+    Args:
+        acc: the accelerator.
+        batch: sequences.
+        kv_len: tokens in the cache per sequence.
+        heads, kv_heads: query heads and key heads; for latent attention ``kv_heads`` is 1.
+        qk_dim, v_dim: head sizes; for latent attention latent + rope and latent.
+        kv_dtype: data type of the cache.
+        mla: latent attention in its absorbed form: values are part of the keys, read once.
+        window: tokens that are read at most (a sliding window, or the tokens that an indexer selects).
+        dtype: data type of the arithmetic.
+        q_len: tokens per sequence and step (more than one with speculative decoding).
+        graph: as in `matmul_time`.
+    """
+    b, q, h, hk, dq, dv = (
+        positive(name, value)
+        for name, value in (("batch", batch), ("q_len", q_len), ("heads", heads), ("kv_heads", kv_heads), ("qk_dim", qk_dim), ("v_dim", v_dim))
+    )  # fmt: skip
+    seen = np.minimum(positive("kv_len", kv_len), _window(window))
+    ndim = max(np.ndim(v) for v in (b, q, seen, h, hk, dq, dv))
+    steps = np.maximum(np.ceil(seen / TILE) * TILE, TILE)
+    family = "mla_decode" if mla else "attention_decode"
+    fit = acc.fit(family, dtype).values
+    stored = dq if mla else dq + dv
+    traffic = b * (hk * steps * stored * stored_bytes(kv_dtype) + q * h * (dq + dv) * OUTPUT_BYTES)
+    rows = np.maximum(q * h / hk, fit.rows) * hk
+    flops = 2.0 * b * rows * steps * (dq + dv)
+    time = decode_seconds(
+        fit, flops, traffic, seen, lead(acc.peak(dtype), ndim), lead(acc.hbm_bytes_per_s, ndim)
+    )  # fmt: skip
+    return _finished(acc, family, dtype, time, ndim, graph)
+
+
+def memory_time(acc: Accelerator, bytes: Floats, ops: Floats = 1, graph: bool = True) -> Array:
+    """Time of kernels that only move bytes (norm, activation, residual, rope, embedding) [s]; arguments broadcast.
+
+    Args:
+        acc: the accelerator.
+        bytes: read and written by all of them together [B].
+        ops: kernels.
+        graph: as in `matmul_time`.
+    """
+    traffic, calls = positive("bytes", bytes, least=0.0), positive("ops", ops, least=0.0)
+    ndim = max(np.ndim(traffic), np.ndim(calls))
+    time = stream_seconds(acc.fit("memory").values, traffic, calls, lead(acc.hbm_bytes_per_s, ndim))
+    out = _finished(acc, "memory", "", time, ndim, True)
+    return out if graph else out + calls * acc.fit("host").values.eager
+
+
+def quantise_time(acc: Accelerator, elements: Floats, from_bytes: float = 2.0, to_bytes: float = 1.0) -> Array:
+    """Time of scaling and casting ``elements`` to a narrower type [s]: one read, one write."""
+    size = positive("elements", elements)
+    ndim = np.ndim(size)
+    fit = acc.fit("quantise").values
+    time = stream_seconds(fit, size * (from_bytes + to_bytes), np.ones(()), lead(acc.hbm_bytes_per_s, ndim))
+    return _finished(acc, "quantise", "", time, ndim, True)
+
+
+def roofline_time(acc: Accelerator, flops: Floats, traffic: Floats, dtype: str = "bf16", graph: bool = True) -> Array:
+    """Time of a kernel without measurements of its own, by the chip's matrix-product efficiencies [s].
+
+    Args:
+        acc: the accelerator.
+        flops: arithmetic [FLOP].
+        traffic: bytes read and written [B].
+        dtype, graph: as in `matmul_time`.
+    """
+    work, moved = positive("flops", flops, least=0.0), positive("traffic", traffic, least=0.0)
+    ndim = max(np.ndim(work), np.ndim(moved))
+    fit = acc.fit("gemm", dtype).values
+    peak, bandwidth = lead(acc.peak(dtype), ndim), lead(acc.hbm_bytes_per_s, ndim)
+    time = fit.floor + np.maximum(work / (fit.compute * peak), moved / (fit.memory * bandwidth))
+    return _finished(acc, "gemm", dtype, time, ndim, graph)
+
+
+def host_overhead(acc: Accelerator, mode: str = "graph", n_ops: Floats = 1) -> Array:
+    """Time the host needs to put ``n_ops`` operators on the device [s].
+
+    It runs beside the device: a step takes the larger of the two, and the sum where the host waits for results.
+
+    Args:
+        acc: the accelerator.
+        mode: "eager" (the framework launches each operator) or "graph" (one captured graph is replayed).
+        n_ops: operators of the step.
+    """
+    fit = acc.fit("host").values
+    if mode not in ("eager", "graph"):
+        raise InputError(unknown("mode", mode, ["eager", "graph"]))
+    count = positive("n_ops", n_ops, least=0.0)
+    return np.asarray(count * fit.eager if mode == "eager" else np.minimum(count, 1.0) * fit.replay)
+
+
+def _finished(acc: Accelerator, family: str, dtype: str, time: Array, ndim: int, graph: bool) -> Array:
+    out = time * lead(acc.factor(family, dtype), ndim)
+    return np.asarray(out if graph else out + acc.fit("host").values.eager)
+
+
+def positive(name: str, value: Floats, least: float = 1.0) -> Any:
+    array = np.asarray(value, dtype=float)
+    if array.size and not array.min() >= least:
+        what = "a size of zero or less" if least else "negative or not a number"
+        raise InputError(Problem(what, name, float(array.min()), f"{least:g} or more"))
+    return array if array.ndim else float(array)
+
+
+def _window(window: Floats | None) -> Any:
+    return np.inf if window is None else positive("window", window)
+

@@ -1,0 +1,99 @@
+"""The folder that a run leaves: manifest, summary, series, graph, bibliography, report. Written whole or not at all."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from wafer2token.evidence.errors import InputError, Problem
+
+MANIFEST = "run.json"
+
+
+def write(folder: str | Path, files: Mapping[str, bytes]) -> Path:
+    """Writes all files into a new folder and puts it in place of the old one at the end.
+
+    Raises:
+        InputError: the place exists and is not the folder of a run, or cannot be written.
+    """
+    target = Path(folder)
+    if target.exists() and not (target / MANIFEST).is_file() and any(target.iterdir() if target.is_dir() else [target]):
+        raise InputError(
+            Problem("will not overwrite what is not a run folder", str(target), remedy="give another --out")
+        )
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+        for name, content in files.items():
+            (staging / name).write_bytes(content)
+        staging.chmod(0o755)
+        if target.exists():
+            shutil.rmtree(target)
+        os.replace(staging, target)
+    except OSError as error:
+        raise InputError(Problem(f"cannot write the run folder: {error.strerror}", str(target))) from None
+    return target
+
+
+def json_bytes(document: Any) -> bytes:
+    """Stable JSON: given key order, not-a-number as null."""
+    return (json.dumps(_plain(document), indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if hasattr(value, "tolist"):
+        return _plain(value.tolist())
+    return value
+
+
+def csv_bytes(rows: list[dict[str, Any]]) -> bytes:
+    """CSV with the keys of the first row as header."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]) if rows else [], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode()
+
+
+def parquet_bytes(columns: Mapping[str, Any]) -> bytes:
+    """A Parquet table of equally long columns."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table(dict(columns)), sink, compression="zstd")
+    content: bytes = sink.getvalue().to_pybytes()
+    return content
+
+
+def latest(root: str | Path = "runs") -> Path:
+    """The run folder written last under ``root``; InputError when there is none."""
+    found = sorted(Path(root).glob(f"*/{MANIFEST}"), key=lambda p: p.stat().st_mtime) if Path(root).is_dir() else []
+    if not found:
+        raise InputError(Problem("no run here yet", str(root), remedy="w2t run writes one, or give --run FOLDER"))
+    return found[-1].parent
+
+
+def read_json(folder: str | Path, name: str) -> Any:
+    """One JSON file of a run folder."""
+    path = Path(folder) / name
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError:
+        raise InputError(Problem("not the folder of a run", str(folder), remedy=f"it holds no {name}")) from None
+    except json.JSONDecodeError as error:
+        raise InputError(Problem(f"broken JSON: {error.msg}", f"{path}:{error.lineno}")) from None
