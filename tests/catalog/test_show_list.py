@@ -4,10 +4,10 @@ import re
 
 import pytest
 
-from wafer2token import list_cards
 from wafer2token.catalog import KINDS, all_cards, bibliography, references, show
 from wafer2token.evidence.errors import InputError
 from wafer2token.evidence.units import si_unit, unit_scale
+from wafer2token.verbs import list_cards
 
 
 def test_show_prints_every_number_as_the_card_states_it():

@@ -32,7 +32,13 @@ def test_pages_fit_a_terminal(arguments):
 
 def test_show_page():
     page = w2t("show", "910C").stdout
-    for words in ("60%  707.8 TFLOP/s", "TechInsights teardown", "* from memory", "https://arxiv.org/abs/2506.12708", "[1] "):
+    for words in (
+        "60%  707.8 TFLOP/s",
+        "TechInsights teardown",
+        "* from memory",
+        "https://arxiv.org/abs/2506.12708",
+        "[1] ",
+    ):
         assert words in page
 
 

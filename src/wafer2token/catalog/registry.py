@@ -1,5 +1,15 @@
 """Which kinds of card exist, and the class that reads each. Cards of a kind lie in ``data/<kind>/*.toml``."""
 
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, cast
+
+from wafer2token.evidence.errors import InputError, unknown
+
+if TYPE_CHECKING:
+    from wafer2token.catalog.card import Card
+
 KINDS: dict[str, str] = {
     "chip": "wafer2token.catalog.kinds.chip:ChipCard",
     "system": "wafer2token.catalog.kinds.system:SystemCard",
@@ -10,8 +20,11 @@ KINDS: dict[str, str] = {
     "quantity": "wafer2token.catalog.kinds.quantity:QuantityCard",
     "supply": "wafer2token.catalog.kinds.supply:SupplyCard",
     "observation": "wafer2token.catalog.kinds.observation:ObservationCard",
+    "step": "wafer2token.catalog.kinds.step:StepCard",
     "rule": "wafer2token.catalog.kinds.rule:RuleCard",
     "item": "wafer2token.catalog.kinds.item:ItemCard",
+    "party": "wafer2token.catalog.kinds.party:PartyCard",
+    "destination": "wafer2token.catalog.kinds.destination:DestinationCard",
     "calibration": "wafer2token.catalog.kinds.calibration:CalibrationCard",
     "study": "wafer2token.catalog.kinds.study:StudyCard",
     "claim": "wafer2token.catalog.kinds.claim:ClaimCard",
@@ -19,3 +32,16 @@ KINDS: dict[str, str] = {
     "reliability": "wafer2token.catalog.kinds.reliability:ReliabilityCard",
     "source": "wafer2token.catalog.kinds.source:SourceCard",
 }
+
+
+def card_class(kind: str) -> type[Card]:
+    """The class that reads cards of a kind."""
+    check_kind(kind)
+    module, name = KINDS[kind].split(":")
+    return cast("type[Card]", getattr(import_module(module), name))
+
+
+def check_kind(kind: str) -> None:
+    """Refuse a kind that does not exist, naming the nearest."""
+    if kind not in KINDS:
+        raise InputError(unknown("kind of card", kind, sorted(KINDS)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator
 from itertools import zip_longest
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -38,7 +38,7 @@ def command(id: str, kind: str | None, bibtex: bool, fmt: str | None) -> None:
     if bibtex:
         click.echo(bibliography(r.id for r in card.references), nl=False)
     elif fmt == "json":
-        emit_json(card.to_dict())
+        emit_json(card.to_dict() | _derived(card))
     elif fmt == "csv":
         rows = [{**vars(line), "sources": " ".join(line.sources)} for line in card.lines]
         emit(rows, ["path", "by", "value", "low", "mid", "high", "unit", "weight", "grade", "sources", "note"], fmt=fmt)
@@ -56,6 +56,8 @@ def _page(card: Shown) -> Iterator[str]:
         yield _wrapped(card.note, "")
     for name, text in card.fields:
         yield _wrapped(f"{name}: {text}")
+    for name, text in _derived(card).get("derived", {}).items():
+        yield _wrapped(f"derived {name}: {_plain(text)}")
     if card.lines:
         yield ""
         yield from _table(card.lines)
@@ -63,6 +65,23 @@ def _page(card: Shown) -> Iterator[str]:
         yield "\nSources"
         for reference in card.references:
             yield _wrapped(_reference(reference))
+
+
+def _derived(card: Shown) -> dict[str, dict[str, Any]]:
+    """What follows from a card that describes more than numbers: of a model, its counts."""
+    if card.kind != "model":
+        return {}
+    from wafer2token.workload import model, summary
+
+    whole = summary(model(card.id)).to_dict()
+    return {"derived": {k: v for k, v in whole.items() if k not in ("id", "shape") and v}}
+
+
+def _plain(value: object) -> str:
+    """A count with separators, or counts by name."""
+    if isinstance(value, dict):
+        return ", ".join(f"{n} {name}" for name, n in value.items())
+    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def _table(lines: tuple[Line, ...]) -> Iterator[str]:

@@ -44,7 +44,7 @@ def _pair_tables(result: RunResult) -> list[Table]:
     tables: list[Table] = []
     for a, b in result.pairs():
         sides = [side(result.graph, m, a, b) for m in shared_measures(result.graph, a, b)]
-        columns = {"measure": "", "a": a, "b": b, "ratio": "A/B", "better": "P(A better)", "grade": "weakest"}
+        columns = {"measure": "", "a": a, "b": b, "ratio": "A/B", "better": "A wins", "grade": "weakest"}
         tables.append((f"{a} against {b}: median (p5-p95)", columns, [s.shown() for s in sides]))
     return tables
 

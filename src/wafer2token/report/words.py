@@ -11,7 +11,7 @@ from wafer2token.evidence.errors import W2TError
 from wafer2token.evidence.units import format_quantity
 
 _SCALES = ((1e12, "tn"), (1e9, "bn"), (1e6, "M"), (1e3, "k"))
-_PREFIXED = re.compile(r"^(B|bit|FLOP|FLOP/s|B/s|bit/s|W|Wh|J|Hz|s|m)$")
+_PREFIXED = re.compile(r"^(B|bit|FLOP|FLOP/s|FLOP/s/W|FLOP/B|OP/s|B/s|bit/s|W|Wh|J|Hz|s|m)$")
 _INLINE = (
     (re.compile(r"`([^`]+)`"), r"<code>\1</code>"),
     (re.compile(r"\*\*([^*]+)\*\*"), r"<strong>\1</strong>"),

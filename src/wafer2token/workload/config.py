@@ -20,6 +20,7 @@ _LAYER_WORDS = {
     "chunked_attention": SLIDING,
     "local": SLIDING,
     "linear_attention": LINEAR,
+    "indexed_attention": FULL,
 }
 
 
@@ -293,23 +294,16 @@ def _parts(read: _Reader, family: Family, model_type: str, common: Mapping[str, 
     """The small parts of an architecture, as far as the configuration may switch them."""
     parts = dict(family.parts)
     values = read.values
-    if "attention_bias" in values and model_type not in ("qwen2", "qwen2_moe"):
-        on = bool(values["attention_bias"])
-        parts["qkv_bias"] = on
-        parts["o_bias"] = on and model_type not in ("glm4_moe",)
-    if "use_qk_norm" in values:
-        parts["qk_norm"] = bool(values["use_qk_norm"])
-    if "mlp_bias" in values:
-        parts["mlp_bias"] = bool(values["mlp_bias"])
-    if model_type == "chatglm":
-        parts["qkv_bias"] = bool(values.get("add_qkv_bias", True))
+    for key, names in family.switches.items():
+        if values.get(key) is not None:
+            parts |= dict.fromkeys(names, bool(values[key]))
     if model_type == "falcon":
-        parts["qkv_bias"] = parts["o_bias"] = parts["mlp_bias"] = bool(values.get("bias", False))
         parts["norms_per_layer"] = 2 if values.get("new_decoder_architecture") else 1
-    if parts.get("learned_positions"):
-        parts["learned_positions"] = common["max_position_embeddings"] + (2 if model_type == "opt" else 0)
     if model_type == "mpt" and values.get("no_bias") is False:
         parts |= dict.fromkeys(("qkv_bias", "o_bias", "mlp_bias", "norm_bias"), True)
+    positions = common["max_position_embeddings"]
     if model_type == "mpt" and not (values.get("attn_config") or {}).get("alibi", values.get("alibi", False)):
-        parts["learned_positions"] = common["max_position_embeddings"]
+        parts["learned_positions"] = positions
+    elif parts.get("learned_positions"):
+        parts["learned_positions"] = positions + (2 if model_type == "opt" else 0)
     return parts

@@ -118,31 +118,7 @@ def tornado(drivers: Sequence[Mapping[str, Any]], *, centre: float, name: str, u
     """
     ranked = sorted(drivers, key=lambda d: (-_swing(d, centre), d["name"]))
     shown = ranked[:most]
-    sides = (("driver low", "low", "at_low", SERIES[0]), ("driver high", "high", "at_high", SERIES[1]))
-    series: list[dict[str, Any]] = []
-    for title, key, at, paint in sides:
-        data = [
-            {
-                "value": [row, *_reach(d, key, centre)],
-                "tip": tip(
-                    str(d["name"]),
-                    (title, str(d.get(at, ""))),
-                    (name, amount(d[key], unit)),
-                    ("against", amount(centre, unit)),
-                ),
-            }
-            for row, d in enumerate(shown)
-        ]
-        series.append(
-            {
-                "type": "custom",
-                "name": title,
-                "renderItem": {"fn": "range_bar", "vertical": False},
-                "itemStyle": {"color": paint},
-                "encode": {"x": [1, 2], "y": 0},
-                "data": data,
-            }
-        )
+    series = [_side(shown, key, paint, centre, name, unit) for key, paint in (("low", SERIES[0]), ("high", SERIES[1]))]
     series[0]["markLine"] = {
         "symbol": "none",
         "silent": True,
@@ -153,7 +129,7 @@ def tornado(drivers: Sequence[Mapping[str, Any]], *, centre: float, name: str, u
     alt = f"drivers of {name}, largest first: {', '.join(str(d['name']) for d in shown[:5])}"
     option = base(
         alt,
-        legend=legend([side[0] for side in sides]),
+        legend=legend([s["name"] for s in series]),
         grid={"left": 230, "right": 28, "top": 40, "bottom": 64},
         xAxis=value_axis(name, unit, scale=True, nameGap=40),
         yAxis=category_axis(
@@ -171,6 +147,33 @@ def tornado(drivers: Sequence[Mapping[str, Any]], *, centre: float, name: str, u
         Column("swing", "swing", unit, "number"),
     ]
     return Chart(option, Table(columns, rows), alt, 120 + 28 * len(shown))
+
+
+def _side(
+    drivers: Sequence[Mapping[str, Any]], key: str, paint: str, centre: float, name: str, unit: str
+) -> dict[str, Any]:
+    """The bars of all drivers at their low or at their high value."""
+    title = f"driver {key}"
+    data = [
+        {
+            "value": [row, *_reach(d, key, centre)],
+            "tip": tip(
+                str(d["name"]),
+                (title, str(d.get(f"at_{key}", ""))),
+                (name, amount(d[key], unit)),
+                ("against", amount(centre, unit)),
+            ),
+        }
+        for row, d in enumerate(drivers)
+    ]
+    return {
+        "type": "custom",
+        "name": title,
+        "renderItem": {"fn": "range_bar", "vertical": False},
+        "itemStyle": {"color": paint},
+        "encode": {"x": [1, 2], "y": 0},
+        "data": data,
+    }
 
 
 def _swing(driver: Mapping[str, Any], centre: float) -> float:

@@ -30,37 +30,13 @@ def frontier(
     draws the wanted interactivity.
     """
     names = [str(line["name"]) for line in lines]
+    sorted_points = [sorted(line["points"], key=lambda p: p["x"]) for line in lines]
     series: list[dict[str, Any]] = []
-    rows = []
-    for line in lines:
-        points = sorted(line["points"], key=lambda p: p["x"])
-        paint = colour(line["name"], names)
-        data = [
-            {
-                "value": [finite(p["x"]), finite(p["y"])],
-                "tip": tip(
-                    str(line["name"]),
-                    (x_name, amount(p["x"], x_unit)),
-                    (y_name, amount(p["y"], y_unit)),
-                    ("plan", str(p.get("label", ""))),
-                ),
-            }
-            for p in points
-        ]
-        series.append(
-            {
-                "type": "line",
-                "name": line["name"],
-                "data": data,
-                "symbolSize": 7,
-                "symbol": "circle",
-                "lineStyle": {"width": 2, "color": paint},
-                "itemStyle": {"color": paint},
-            }
-        )
-        series += _spread(str(line["name"]), points, paint)
-        rows += [{"name": line["name"], **p} for p in points]
-    if target is not None:
+    for name, points in zip(names, sorted_points, strict=True):
+        series.append(_line(name, points, colour(name, names), (x_name, x_unit), (y_name, y_unit)))
+        series += _spread(name, points, colour(name, names))
+    rows = [{"name": name, **p} for name, points in zip(names, sorted_points, strict=True) for p in points]
+    if target is not None and series:
         series[0]["markLine"] = {
             "symbol": "none",
             "silent": True,
@@ -84,6 +60,32 @@ def frontier(
         Column("label", "plan"),
     ]
     return Chart(option, Table(columns, rows), alt, 420)
+
+
+def _line(
+    name: str, points: Sequence[Mapping[str, Any]], paint: str, x: tuple[str, str], y: tuple[str, str]
+) -> dict[str, Any]:
+    data = [
+        {
+            "value": [finite(p["x"]), finite(p["y"])],
+            "tip": tip(
+                name,
+                (x[0], amount(p["x"], x[1])),
+                (y[0], amount(p["y"], y[1])),
+                ("plan", str(p.get("label", ""))),
+            ),
+        }
+        for p in points
+    ]
+    return {
+        "type": "line",
+        "name": name,
+        "data": data,
+        "symbolSize": 7,
+        "symbol": "circle",
+        "lineStyle": {"width": 2, "color": paint},
+        "itemStyle": {"color": paint},
+    }
 
 
 def _spread(name: str, points: Sequence[Mapping[str, Any]], paint: str) -> list[dict[str, Any]]:
