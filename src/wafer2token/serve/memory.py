@@ -74,6 +74,7 @@ def _widest(shape: ModelShape) -> float:
 
 def memory(shape: ModelShape, plan: Plan, hbm_bytes: Any, length: float = 4096.0) -> Memory:
     """Memory of one rank with ``hbm_bytes`` for sequences of ``length`` tokens (windows and states depend on it)."""
+    length = max(length, 1.0)
     weights, working = weight_bytes(shape, plan), working_bytes(shape, plan)
     usable = np.asarray(hbm_bytes) * plan.memory_utilisation
     free = usable - weights - working

@@ -293,9 +293,8 @@ def _prefill(one: Case, work: Mapping[str, Any]) -> Case:
         raise CannotExpressError("prompt length not stated")
     tokens = _number(work.get("batch_tokens"))
     prompts = tokens * one.ranks / isl if tokens else one.batch or one.concurrency or (one.plan.dp * max(16384.0 / isl, 1.0))
-    kind = "prefill" if {"ttft_ms", "step_ms", "latency_ms"} & set(one.measured) or tokens or one.batch else "prefill"
     rung = "static batch" if "static_batch" in one.flags else "closed loop" if one.concurrency else "step time"
-    return replace(one, kind=kind, rung="disaggregated" if one.plan.ep >= 16 else rung, isl=isl, batch=prompts)
+    return replace(one, kind="prefill", rung="disaggregated" if one.plan.ep >= 16 else rung, isl=isl, batch=prompts)
 
 
 def _decode(one: Case) -> Case:

@@ -111,7 +111,8 @@ class Predictor:
 
     def pools(self, case: Case) -> dict[str, float]:
         """Prefill and decode pools with the cache sent over the links between them."""
-        assert case.prefill is not None and case.decode is not None
+        if case.prefill is None or case.decode is None:
+            return self.served(case)
         filling = self.pool(case, replace(case.prefill[1], drafts=0, accepted=0.0), case.prefill[0], "prefill")
         decoding = self.pool(case, case.decode[1], case.decode[0], "decode")
         plan = case.decode[1]
