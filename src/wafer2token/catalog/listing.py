@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from wafer2token.catalog.card import Card
-from wafer2token.catalog.loader import all_cards, card_class
-from wafer2token.catalog.registry import KINDS
+from wafer2token.catalog.loader import all_cards
+from wafer2token.catalog.registry import KINDS, card_class
 from wafer2token.evidence.errors import InputError, Problem
 from wafer2token.evidence.number import Number
 from wafer2token.evidence.units import format_quantity, si_unit

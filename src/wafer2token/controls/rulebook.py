@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from wafer2token.catalog import all_cards
 from wafer2token.catalog.kinds.rule import Parameter, RuleCard
-from wafer2token.catalog.loader import KeyLines, load_toml, parse, validation_problems
+from wafer2token.catalog.reading import KeyLines, load_toml, parse, validation_problems
 from wafer2token.evidence.errors import InputError, Problem, unknown
 from wafer2token.evidence.number import Grade
 

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from wafer2token import catalog
-from wafer2token.catalog.loader import KeyLines, load_toml
+from wafer2token.catalog.reading import KeyLines, load_toml
 from wafer2token.evidence.errors import InputError, Problem, nearest
 from wafer2token.evidence.number import Number
 from wafer2token.evidence.units import parse_quantity
