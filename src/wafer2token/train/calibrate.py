@@ -23,7 +23,7 @@ Array = npt.NDArray[np.float64]
 SOFT = 0.1
 # parameter -> (scope, prior mean, prior standard deviation), in the scale of its link: logarithms for multipliers and seconds, logits for shares
 PRIORS: dict[str, tuple[tuple[str, float, float], ...]] = {
-    "kernel": (("vendor", 0.1, 0.3), ("family", 0.0, 0.15), ("precision", 0.0, 0.15), ("stack", 0.0, 0.12)),
+    "kernel": (("vendor", 0.1, 0.3), ("family", 0.0, 0.15), ("precision", 0.0, 0.25), ("stack", 0.0, 0.12)),
     "attention": (("vendor", 0.1, 0.3), ("family", 0.0, 0.15), ("unfused", 0.2, 0.3)),
     "expert": (("vendor", 0.2, 0.4),),
     "vector": (("vendor", 0.2, 0.3), ("stack", 0.0, 0.2)),
@@ -154,3 +154,59 @@ def leave_sources_out(task: Problem) -> Array:
         theta = fit(task, ~rows)
         out[rows] = np.log(predicted(task, theta) / task.measured_s)[rows]
     return out
+
+
+LINKS = {"kernel": np.exp, "attention": np.exp, "expert": np.exp, "vector": np.exp, "data_slowdown": np.exp, "launch": np.exp, "per_micro_batch": np.exp,
+         "straggling": np.exp}  # fmt: skip
+
+
+def as_values(task: Problem, theta: Array) -> dict[tuple[str, str], dict[str, float]]:
+    """(scope, target) -> parameter -> value in the card's own scale (multipliers, seconds, shares)."""
+    out: dict[tuple[str, str], dict[str, float]] = {}
+    for name, value in zip(task.names, theta, strict=True):
+        parameter, place = name.split("@")
+        scope, target = place.split(":")
+        plain = 1 / (1 + np.exp(-value)) if parameter in SHARES else LINKS[parameter](value)
+        out.setdefault((scope, target), {})["unfused_attention" if scope == "unfused" else parameter] = float(plain)
+    for (scope, target), values in list(out.items()):
+        if scope == "unfused":
+            out.setdefault(("stack", target), {}).update(values)
+            del out[scope, target]
+        elif scope == "vendor":
+            values["context_hidden"] = CONTEXT_HIDDEN
+    return out
+
+
+def spread(errors: Array, weight: Array) -> float:
+    """Standard deviation of ln errors by their 80th weighted percentile of the absolute value, which outliers do not move."""
+    order = np.argsort(np.abs(errors))
+    share = np.cumsum(weight[order]) / weight.sum()
+    return float(np.abs(errors)[order][min(np.searchsorted(share, 0.8), len(order) - 1)] / 1.2815515655446004)
+
+
+def cards(task: Problem, theta: Array, left_out: Array) -> list[dict[str, object]]:
+    """The fitted cards as plain data; the spread of a family mixes its seen and unseen sources half and half."""
+    error = np.log(predicted(task, theta) / task.measured_s)
+    rows = [scopes(p) for p in task.points]
+    out = []
+    for (scope, target), values in sorted(as_values(task, theta).items()):
+        mine = np.array([where.get(scope) == target for where in rows])
+        sources = {source_of(p) for p, take in zip(task.points, mine, strict=True) if take}
+        both = np.concatenate([error[mine], left_out[mine]])
+        out.append({"id": f"fit_{scope}_{target}".replace(".", "_"), "scope": scope, "target": target, "points": int(mine.sum()), "sources": len(sources),
+                    "error": float(np.median(np.abs(np.expm1(error[mine])))), "left_out": float(np.median(np.abs(np.expm1(left_out[mine])))),
+                    "spread": spread(both, np.concatenate([task.weight[mine]] * 2)), **values})  # fmt: skip
+    return out
+
+
+def to_toml(rows: list[dict[str, object]], as_of: str) -> str:
+    """Cards as TOML; every number carries its grade and source."""
+    lines = ["# Fitted by tools/calibrate_training.py on the published points of train/data; do not edit by hand."]
+    for row in rows:
+        lines += ["", "[[card]]", f'id = "{row["id"]}"', f'name = "Training, {row["scope"]} {row["target"]}: fitted"', f"as_of = {as_of}",
+                  'part = "fit"', f'scope = "{row["scope"]}"', f'target = "{row["target"]}"', f'points = {row["points"]}', f'sources = {row["sources"]}']  # fmt: skip
+        for key, value in row.items():
+            if isinstance(value, float):
+                text = f'"{value:.4g} s"' if key in ("launch", "per_micro_batch") else f"{value:.4g}"
+                lines.append(f'{key} = {{ value = {text}, grade = "analyst", source = ["train_facts"] }}')
+    return "\n".join(lines) + "\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +25,8 @@ class Calibrated:
     points: int
     cards: tuple[str, ...]
     measured_family: bool
+    unfused_attention: float = 1.0
+    biased_attention: bool = True
 
 
 def vendor_of(vendor: str) -> str:
@@ -51,7 +54,7 @@ def family_of(chip_id: str) -> str:
 def stack_of(framework: str, vendor: str) -> str:
     """Stack whose card names a word of a framework text; the vendor's usual stack where none does."""
     words = framework.lower()
-    hits = [(len(mark), card.target) for card in all_cards("training").values() if card.scope == "stack" for mark in card.frameworks if mark in words]
+    hits = [(len(mark), card.target) for card in all_cards("training").values() if card.scope == "stack" and card.vendor in ("", vendor) for mark in card.frameworks if mark in words]
     if hits:
         return max(hits)[1]
     return {"huawei": "mindspeed", "google": "jax"}.get(vendor, "megatron")
@@ -75,10 +78,12 @@ def calibrated(chip_id: str, vendor_line: str, precision: str, stack: str) -> Ca
         settings |= {name: float(getattr(card, name)) for name in SETTINGS if getattr(card, name) is not None}
     spreads = [float(c.spread) for c in cards if c.spread is not None and c.scope in ("vendor", "family")]
     known = any(c.scope == "family" and c.points for c in cards)
-    fused = all(c.fused_attention for c in all_cards("training").values() if (c.scope, c.target) == ("stack", stack))
+    kinds = [c for c in all_cards("training").values() if (c.scope, c.target, c.part) == ("stack", stack, "definition")]
+    unfused = [float(c.unfused_attention) for c in cards if c.unfused_attention is not None]
+    fused = all(c.fused_attention for c in kinds)
     software = _software(product, settings, fused)
     return Calibrated(software, stack, spreads[-1] if known else spreads[0] if spreads else 0.5, sum(c.points for c in cards if c.scope == "family"),
-                      tuple(c.id for c in cards), known)  # fmt: skip
+                      tuple(c.id for c in cards), known, math.prod(unfused), all(c.biased_attention for c in kinds))  # fmt: skip
 
 
 def _software(product: dict[str, float], settings: dict[str, Any], fused: bool) -> Software:

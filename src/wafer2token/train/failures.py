@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from wafer2token.catalog import all_cards
+
 Array = npt.NDArray[np.float64]
 Floats = Any
 DAY_S = 86400.0
@@ -98,3 +100,9 @@ def availability(card: Any, devices: float, samples: int | None, seed: int) -> A
     total = interruption_rate(devices, rate)
     interval = checkpoint_interval(total, save)
     return Availability(total * DAY_S, interval, goodput(total, interval, save, restart))
+
+
+def reliability_card(chip: str) -> Any:
+    """The reliability card of a chip: its vendor's, or that of all GPUs."""
+    cards = all_cards("reliability").values()
+    return next((c for c in cards if any(chip.startswith(v) for v in c.vendors)), next(c for c in cards if not c.vendors))

@@ -101,6 +101,19 @@ def linears(shape: ModelShape, kind: LayerKind, tp: Array) -> list[tuple[Array, 
     return [(np.asarray(n, float), np.asarray(k, float)) for n, k in out]
 
 
+def expansion_seconds(shape: ModelShape, kind: LayerKind, acc: Any, plan: Plan | PlanTable, seq_len: int) -> Array:
+    """Forward seconds of expanding latents into queries, keys and values: what selective recomputation repeats."""
+    tp, cp = np.asarray(plan.tp, float), np.asarray(plan.cp, float)
+    tokens = np.asarray(plan.micro_batch, float) * seq_len / cp
+    if kind.attention != "mla":
+        return np.zeros_like(tokens * tp)
+    dtype, heads = gemm_dtype(acc, plan.precision), shape.num_attention_heads
+    keys = kernels.matmul_time(acc, tokens, heads * (shape.qk_nope_head_dim + shape.v_head_dim) / tp, shape.kv_lora_rank, dtype)
+    if not shape.q_lora_rank:
+        return np.asarray(keys)
+    return np.asarray(keys + kernels.matmul_time(acc, tokens, heads * shape.qk_head_dim / tp, shape.q_lora_rank, dtype))
+
+
 def shared_width(shape: ModelShape) -> int:
     """Width of the shared experts taken together."""
     return shape.shared_expert_intermediate_size or shape.n_shared_experts * shape.moe_intermediate_size

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from wafer2token.evidence.errors import W2TError
@@ -26,14 +26,16 @@ TARGETS = {
     "total_gpu_hours": "h",
 }
 CHIPS = {
-    "910b": ("ascend_910b2", "atlas_800t_a2", 1), "910c": ("ascend_910c", "atlas_900_a3", 2),
-    "a100-80g": ("a100_sxm_80", "dgx_a100", 1), "a100-40g": ("a100_sxm_40", "dgx_a100", 1), "a800": ("a800_sxm", "dgx_a100", 1),
-    "h100": ("h100_sxm", "dgx_h100", 1), "h800": ("h800_sxm", "hgx_h800", 1), "h200": ("h200_sxm", "hgx_h200", 1), "h20": ("h20", "hgx_h20", 1),
-    "b200": ("b200_sxm", "dgx_b200", 1), "b300": ("b300_sxm", "dgx_b300", 1), "gb200": ("gb200", "gb200_nvl72", 1), "gb300": ("gb300", "gb300_nvl72", 1),
-    "tpu-v3": ("tpu_v3", "", 1), "tpu-v4": ("tpu_v4", "tpu_v4_pod", 1), "tpu-v5e": ("tpu_v5e", "", 1), "tpu-v5p": ("tpu_v5p", "tpu_v5p_pod", 1),
-    "tpu-trillium": ("tpu_v6e", "tpu_v6e_pod", 1), "tpu-v6e": ("tpu_v6e", "tpu_v6e_pod", 1), "gaudi2": ("gaudi2", "", 1),
-    "mi300x": ("mi300x", "", 1), "mi325x": ("mi325x", "", 1), "mi350x": ("mi350x", "", 1), "mi355x": ("mi355x", "", 1), "v100": ("v100_sxm2_32", "", 1),
+    "910b": ("ascend_910b2", 1), "910c": ("ascend_910c", 2),
+    "a100-80g": ("a100_sxm_80", 1), "a100-40g": ("a100_sxm_40", 1), "a800": ("a800_sxm", 1),
+    "h100": ("h100_sxm", 1), "h800": ("h800_sxm", 1), "h200": ("h200_sxm", 1), "h20": ("h20", 1),
+    "b200": ("b200_sxm", 1), "b300": ("b300_sxm", 1), "gb200": ("gb200", 1), "gb300": ("gb300", 1),
+    "tpu-v3": ("tpu_v3", 1), "tpu-v4": ("tpu_v4", 1), "tpu-v5e": ("tpu_v5e", 1), "tpu-v5p": ("tpu_v5p", 1),
+    "tpu-trillium": ("tpu_v6e", 1), "tpu-v6e": ("tpu_v6e", 1), "gaudi2": ("gaudi2", 1),
+    "mi300x": ("mi300x", 1), "mi325x": ("mi325x", 1), "mi350x": ("mi350x", 1), "mi355x": ("mi355x", 1), "v100": ("v100_sxm2_32", 1),
 }  # fmt: skip
+LINEAR_BIAS = ("bloom", "baichuan-13b", "baichuan2-13b", "baichuan_13b", "baichuan2_13b")
+"""Models whose attention scores carry a linear bias (ALiBi)."""
 BINS = {"910b1": "ascend_910b1", "910b3": "ascend_910b3", "910b4": "ascend_910b4", "b1 64gb": "ascend_910b1"}
 
 
@@ -50,7 +52,6 @@ class Case:
     target: str
     measured: float
     chip: str
-    system: str
     dies: int
     devices: int
     node: int
@@ -66,6 +67,8 @@ class Case:
     features: frozenset[str]
     convention: str
     tokens: float = 0.0
+    biased: bool = False
+    stated_cp: int = 0
 
     @property
     def moe(self) -> bool:
@@ -126,7 +129,7 @@ def read_case(record: Record, shapes: Mapping[str, ModelShape], lists_chunks: bo
     if target not in TARGETS or not (record.get("measured") or {}).get(target):
         raise CannotExpressError(f"no measured value of a known kind ({target})")
     hardware, split = record.get("hardware") or {}, dict(record.get("parallelism") or {})
-    chip, system, dies, node = machine(hardware, split)
+    chip, dies, node = machine(hardware, split)
     seq_len = record.get("seq_len")
     if not seq_len:
         raise CannotExpressError("sequence length not stated")
@@ -141,10 +144,17 @@ def read_case(record: Record, shapes: Mapping[str, ModelShape], lists_chunks: bo
     framework = " ".join(str(x) for x in (record.get("framework") or "", (record.get("source") or {}).get("title", ""), split.get("framework_mode", "")))
     return Case(
         str(record["id"]), str(record.get("family", "user")), str((record.get("source") or {}).get("title", "")), kind,
-        str(record.get("grade", "")), float(record.get("weight", 1.0)), target, float(record["measured"][target]), chip, system, dies,
+        str(record.get("grade", "")), float(record.get("weight", 1.0)), target, float(record["measured"][target]), chip, dies,
         devices, node, scale_out(hardware), shape, int(seq_len), batch, precision(record), plan, stated, framework, year(record),
-        frozenset(str(f).lower() for f in split.get("features") or ()), str(record.get("mfu_definition", "")),
-        float(record["measured"].get("total_tokens_t") or 0.0) * 1e12)  # fmt: skip
+        features(split), str(record.get("mfu_definition", "")),
+        float(record["measured"].get("total_tokens_t") or 0.0) * 1e12,
+        any(name in shape.id.lower() for name in LINEAR_BIAS), int(split.get("cp") or 0))  # fmt: skip
+
+
+def features(split: Record) -> frozenset[str]:
+    """Words about the run: listed features, and what a note says of context parallelism."""
+    words = {str(f).lower() for f in split.get("features") or ()}
+    return frozenset(words | ({"no_cp"} if "non-CP" in str(split.get("note") or "") else set()))
 
 
 def _kind_reason(kind: str) -> str:
@@ -155,18 +165,18 @@ def _kind_reason(kind: str) -> str:
     }.get(kind, f"kind {kind!r} is not modelled")
 
 
-def machine(hardware: Record, split: Record) -> tuple[str, str, int, int]:
-    """Chip card, system card, dies per sold chip and devices per node."""
+def machine(hardware: Record, split: Record) -> tuple[str, int, int]:
+    """Chip card, dies per sold chip and devices per node."""
     key = str(hardware.get("chip_key", "")).lower().rstrip("?").strip()
     label = str(hardware.get("chip", "")).lower()
     if key not in CHIPS:
         key = next((name for name in sorted(CHIPS, key=len, reverse=True) if name in key or name in label), key)
     if key not in CHIPS:
         raise CannotExpressError(f"chip {hardware.get('chip_key')!r} has no card")
-    chip, system, dies = CHIPS[key]
+    chip, dies = CHIPS[key]
     chip = next((card for mark, card in BINS.items() if key == "910b" and mark in label), chip)
     node = int(hardware.get("devices_per_node") or 8)
-    return chip, system, dies, node
+    return chip, dies, node
 
 
 def _devices(record: Record, split: Record) -> int:
@@ -202,7 +212,7 @@ def precision(record: Record) -> str:
 
 
 def year(record: Record) -> float:
-    """When the software ran, as a decimal year: container or release in the title, arXiv number, first listing; else 2024."""
+    """When the software ran, as a decimal year: container or release in the title, arXiv number, first listing; 0 when unknown."""
     source = record.get("source") or {}
     title = f"{source.get('title', '')} {source.get('url', '')}"
     container = re.search(r"(?:container|NeMo|Launcher|NVIDIA)\s+(2[3-9])\.(\d\d)", title)
@@ -214,7 +224,7 @@ def year(record: Record) -> float:
             return base + int(match[1]) + (int(match[2]) - 0.5) / 12
     if mlperf:
         return 2020.4 + int(mlperf[1]) - 0 + 0.5 * int(mlperf[2])
-    return 2024.0
+    return 0.0
 
 
 def read_plan(record: Record, split: Record, ranks: int, shape: ModelShape) -> tuple[Plan | None, frozenset[str]]:
@@ -235,7 +245,7 @@ def read_plan(record: Record, split: Record, ranks: int, shape: ModelShape) -> t
     return Plan(
         tp=tp, pp=pp, dp=dp, cp=cp, ep=ep, etp=tp if ep == 1 and shape.is_moe else 1, vpp=vpp if pp > 1 else 1, micro_batch=micro, micro_batches=steps,
         zero=zero_stage(split.get("zero")), shard=int(split.get("fsdp_group") or 0), recompute=recompute(split), recompute_share=_share(split, shape, pp),
-        schedule=schedule(split, vpp, pp), sequence_parallel=bool(split.get("sequence_parallel", year(record) > 2022.2)) and tp > 1,
+        schedule=schedule(split, vpp, pp), sequence_parallel=bool(split.get("sequence_parallel", not 0 < year(record) < 2022.3)) and tp > 1,
         precision=precision(record)), stated  # fmt: skip
 
 
@@ -295,7 +305,7 @@ def _shape(record: Record, shapes: Mapping[str, ModelShape]) -> ModelShape:
     name = str(dims.get("name", ""))
     if dims.get("layers"):
         prediction = int("deepseek-v3" in name.lower() and "megatron-bridge" in str(record.get("framework", "")).lower())
-        return shape_of(dims, prediction)
+        return _with_windows(shape_of(dims, prediction), name)
     found = shapes.get(_plain(name))
     if found is not None:
         return found
@@ -303,6 +313,18 @@ def _shape(record: Record, shapes: Mapping[str, ModelShape]) -> ModelShape:
         return model(name)
     except W2TError:
         raise CannotExpressError(f"no dimensions of model {name!r} in the record, and no card of that name") from None
+
+
+def _with_windows(shape: ModelShape, name: str) -> ModelShape:
+    """The attention windows of the model's card where a record leaves them out."""
+    if shape.sliding_window:
+        return shape
+    try:
+        card = model(name)
+    except W2TError:
+        return shape
+    same = (card.num_hidden_layers, card.hidden_size) == (shape.num_hidden_layers, shape.hidden_size)
+    return replace(shape, sliding_window=card.sliding_window, layer_types=card.layer_types) if same and card.sliding_window else shape
 
 
 def shape_of(dims: Record, prediction_layers: int = 0) -> ModelShape:

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from wafer2token.catalog import all_cards, get
+from wafer2token.catalog import get
 from wafer2token.evidence.errors import EvidenceError, InfeasibleError, InputError, Problem
 from wafer2token.evidence.number import Number
 from wafer2token.train.calibration import Calibrated, calibrated, family_of, stack_of, vendor_of
-from wafer2token.train.failures import DAY_S, availability
+from wafer2token.train.failures import DAY_S, availability, reliability_card
 from wafer2token.train.machine import Machine, machine
 from wafer2token.train.memory import GIB, memory
 from wafer2token.train.parse import complete, parse_plan
@@ -172,11 +172,11 @@ def _batch(shape: ModelShape, chips: int, seq_len: int | None, global_batch: int
 
 
 def _round_batch(batch: int, chips: int) -> int:
-    """The batch nearest to the wanted one that has the odd factors of the number of chips, so that plans divide it."""
+    """The wanted batch rounded to the odd part of the number of chips times a power of two, so that plans divide it."""
     odd = chips
     while odd % 2 == 0:
         odd //= 2
-    return max(round(batch / odd), 1) * odd if odd < batch else batch
+    return int(odd * 2 ** max(round(np.log2(batch / odd)), 0))
 
 
 def _evidence(place: Machine, how: Calibrated, assume: bool) -> tuple[str, ...]:
@@ -256,12 +256,6 @@ def _peak(place: Machine, dtype: str) -> float:
     from wafer2token.train.layer import gemm_dtype
 
     return float(place.acc.peaks[gemm_dtype(place.acc, dtype)])
-
-
-def reliability_card(chip: str) -> Any:
-    """The reliability card of a chip: its vendor's, or that of all GPUs."""
-    cards = all_cards("reliability").values()
-    return next((c for c in cards if any(chip.startswith(v) for v in c.vendors)), next(c for c in cards if not c.vendors))
 
 
 def _life(place: Machine, chips: int, tokens: float, rate: Array, samples: int | None, seed: int) -> tuple[Array, Array, Array, Array, Array]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from wafer2token import chip as kernels
 from wafer2token.train.communication import layer_traffic, step_traffic
-from wafer2token.train.layer import Work, head_work, layer_work, nothing
+from wafer2token.train.layer import Work, expansion_seconds, head_work, layer_work, nothing
 from wafer2token.train.plan import OFFLOADS, RECOMPUTE, SCHEDULES, Plan, PlanTable
 from wafer2token.train.schedules import bubble_seconds
 from wafer2token.train.stage import held, mix, split
@@ -46,6 +46,7 @@ class Parts:
     mean: Array
     heads: Array
     fused: Array
+    expand: Array
 
     def take(self, rows: Array) -> Parts:
         """The pieces at the given rows."""
@@ -86,6 +87,7 @@ def parts_of_step(shape: ModelShape, acc: Any, fab: Any, plan: PlanTable | Plan,
         imbalance: load of the busiest expert rank over the mean, >= 1.
     """
     pp, tp, dp = (np.asarray(getattr(plan, n), float) for n in ("pp", "tp", "dp"))
+    expand = np.zeros_like(pp * tp)
     layer, traffic = nothing(pp * tp), [np.zeros_like(pp * tp) for _ in range(6)]
     for kind, everywhere, middle in mix(shape):
         share = np.where(pp > 1, middle, everywhere)
@@ -93,6 +95,7 @@ def parts_of_step(shape: ModelShape, acc: Any, fab: Any, plan: PlanTable | Plan,
         if kind.mlp == "sparse" and imbalance != 1.0:
             work = replace(work, expert_f=work.expert_f * imbalance, expert_b=work.expert_b * imbalance)
         layer = layer + work.scaled(share)
+        expand = expand + share * expansion_seconds(shape, kind, acc, plan, seq_len)
         links = layer_traffic(shape, kind, fab, domain, plan, seq_len, imbalance)
         traffic = [a + share * getattr(links, f.name) for a, f in zip(traffic, fields(links), strict=True)]
     head = head_work(shape, acc, plan, seq_len)
@@ -108,7 +111,7 @@ def parts_of_step(shape: ModelShape, acc: Any, fab: Any, plan: PlanTable | Plan,
     heads = np.full_like(pp * tp, 1.0 + shape.num_nextn_predict_layers)
     return Parts(layer, head, *traffic[:4], traffic[4], traffic[5], outer.layer_gather, outer.layer_reduce, outer.p2p,
                  outer.reduce, outer.gather, optimizer * slow, layers.body, layers.last, layers.mean, heads,
-                 np.full_like(pp * tp, float(fused_attention)))  # fmt: skip
+                 np.full_like(pp * tp, float(fused_attention)), expand)  # fmt: skip
 
 
 def host_link(acc: Any) -> float:
@@ -181,10 +184,14 @@ def _seconds(work: Work, how: Software, times: Any = 1.0) -> tuple[Array, Array]
 
 
 def _layer_seconds(parts: Parts, plan: PlanTable | Plan, how: Software) -> tuple[Array, Array, Array]:
-    """Forward, backward and recomputed seconds of a layer."""
+    """Forward, backward and recomputed seconds of a layer.
+
+    Selective recomputation repeats the attention scores where attention is not fused; else norms, activations and the
+    expansion of latent attention.
+    """
     f, b = _seconds(parts.layer, how)
     code = np.asarray(plan.recompute)
-    selective = np.where(parts.fused > 0, 0.0, parts.layer.attention_f * how.attention) + 0.3 * parts.layer.vector_f * how.vector
+    selective = np.where(parts.fused > 0, parts.layer.vector_f * how.vector + parts.expand * how.compute, parts.layer.attention_f * how.attention)
     again = np.where(code == RECOMPUTE.index("full"), f, np.where(code == RECOMPUTE.index("selective"), selective, 0.0))
     return f, b, again * np.asarray(plan.recompute_share, float)
 
