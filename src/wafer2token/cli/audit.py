@@ -69,12 +69,19 @@ _CSV = ["rule", "file", "line", "column", "severity", "effort", "risk", "place",
 
 
 def _chip_price(chip: str) -> Any:
-    """The price of a traced call by the kernel model of the room ``chip``."""
+    """The price of a traced call by the kernel model of the room ``chip``; None where the chip lacks a calibration."""
     from wafer2token.chip import accelerator, matmul_time, memory_time, roofline_time
+    from wafer2token.evidence.errors import EvidenceError
     from wafer2token.stack.audit.target import target as find_target
     from wafer2token.stack.audit.trace import Call, card_id
 
     machine = accelerator(card_id(find_target(chip)))
+    try:
+        memory_time(machine, 1.0)
+        roofline_time(machine, 1.0, 1.0)
+    except EvidenceError as error:
+        click.echo(f"priced by the roofline of the chip's card: {error}", err=True)
+        return None
     short = {"bfloat16": "bf16", "float16": "fp16", "float32": "fp32"}
 
     def price(call: Call) -> float:
