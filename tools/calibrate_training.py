@@ -16,7 +16,7 @@ from wafer2token.train.validate import prepare_all, shipped, tags
 
 def main() -> None:
     ready, _ = prepare_all(shipped())
-    points = [p for p in ready if p.case.kind == "pretrain_steady_state" and p.case.weight > 0 and p.case.plan is not None]
+    points = [p for p in ready if p.case.kind == "pretrain_steady_state" and p.case.weight > 0 and p.case.plan is not None and "borrowed" not in p.case.stated]
     task = problem(points)
     theta = fit(task)
     inside = np.log(predicted(task, theta) / task.measured_s)

@@ -7,7 +7,7 @@ to return it in its unit.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -157,6 +157,39 @@ def features(split: Record) -> frozenset[str]:
     return frozenset(words | ({"no_cp"} if "non-CP" in str(split.get("note") or "") else set()))
 
 
+def borrow_plans(cases: Sequence[Case], pool: Sequence[Case]) -> list[Case]:
+    """Cases without a stated plan take that of a record of the same model and vendor, the nearest in devices.
+
+    Recipes are shared: a table that prints no parallelism was run from the same scripts as one that does.
+    """
+    known = [c for c in pool if c.plan is not None and c.kind == "pretrain_steady_state"]
+    out = []
+    for case in cases:
+        like = [c for c in known if case.plan is None and _alike(case, c)]
+        if not like:
+            out.append(case)
+            continue
+        near = min(like, key=lambda c: (abs(c.devices - case.devices), c.id))
+        out.append(replace(case, plan=_moved(near, case), stated=near.stated | {"borrowed"}))
+    return out
+
+
+def _alike(case: Case, other: Case) -> bool:
+    assert other.plan is not None
+    model_ranks = other.plan.tp * other.plan.pp * other.plan.cp
+    same = (other.vendor, other.shape.hidden_size, other.shape.num_hidden_layers) == (case.vendor, case.shape.hidden_size, case.shape.num_hidden_layers)
+    return same and 0.5 <= other.seq_len / case.seq_len <= 2 and case.devices * case.dies % (model_ranks * case.dies) == 0
+
+
+def _moved(near: Case, case: Case) -> Plan:
+    """The plan of another record on this one's devices and batch."""
+    plan = near.plan
+    assert plan is not None
+    dp = max(case.devices // (plan.tp * plan.pp * plan.cp), 1)
+    steps = max(round(case.global_batch / (dp * plan.micro_batch)), 1) if case.global_batch else max(round(plan.micro_batches * plan.dp / dp), 1)
+    return replace(plan, dp=dp, micro_batches=steps, precision=case.precision)
+
+
 def _kind_reason(kind: str) -> str:
     return {
         "lora": "low-rank fine-tuning is not pre-training: frozen weights",
@@ -203,12 +236,19 @@ def scale_out(hardware: Record) -> float:
 
 
 def precision(record: Record) -> str:
-    """Training precision; where the record says nothing, fp8 of an MLPerf submission (as those that state one) and else bf16."""
-    text = str(record.get("precision") or record.get("precision_label") or "bf16").lower()
+    """Training precision; bf16 where the record says nothing, but of an MLPerf submission the format that its round is known for.
+
+    MLPerf rounds from v3 ran in 8 bits on chips that have them; from v5.1 NVIDIA's Blackwell submissions in NVFP4.
+    """
+    text = str(record.get("precision") or record.get("precision_label") or "").lower()
     for name in ("mxfp8", "nvfp4", "fp8", "fp4", "bf16", "fp16", "tf32", "fp32"):
         if name in text:
             return name
-    return "fp8" if "mlperf" in str((record.get("source") or {}).get("title", "")).lower() else "bf16"
+    mlperf = re.search(r"MLPerf Training v(\d\.\d)", _title(record))
+    if not mlperf:
+        return "bf16"
+    blackwell = str((record.get("hardware") or {}).get("chip_key", "")).lower().startswith(("b200", "b300", "gb"))
+    return "nvfp4" if blackwell and mlperf[1] >= "5.1" else "fp8"
 
 
 def year(record: Record) -> float:

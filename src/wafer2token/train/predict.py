@@ -70,7 +70,8 @@ def _machine(chip: str) -> Machine:
 def _plan(case: Case, place: Machine, ranks: int, how: Calibrated) -> Plan:
     """The stated plan, its unstated recomputation the least that fits; else the best plan found."""
     if case.plan is not None:
-        return _fill(case, case.plan, place, how)
+        plan = case.plan if case.plan.ranks == ranks else replace(case.plan, dp=max(ranks // (case.plan.tp * case.plan.pp * case.plan.cp), 1))
+        return _fill(case, plan, place, how)
     batch = case.global_batch or max(round(BATCH_TOKENS / case.seq_len), 1)
     batch = -(-batch // ranks) * ranks if batch < ranks and not case.global_batch else batch
     context = (1,) if "no_cp" in case.features else (case.stated_cp,) if case.stated_cp else ()

@@ -7,6 +7,7 @@ import gzip
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 from wafer2token.evidence.errors import InputError, Problem
 from wafer2token.evidence.validation import Point, Validation, group, weighted_median
 from wafer2token.train.calibration import Calibrated
-from wafer2token.train.points import TARGETS, CannotExpressError, read_cases
+from wafer2token.train.points import TARGETS, CannotExpressError, borrow_plans, read_cases
 from wafer2token.train.predict import Prepared, prepare, seconds_of, software_of, step_seconds, to_metric
 from wafer2token.workload import train_flops_per_token
 
@@ -24,6 +25,7 @@ FLAT_SPLIT = ("tp", "pp", "dp", "cp", "ep", "vpp", "recompute", "zero")
 FLAT_MEASURED = ("tokens_per_s_per_device", "step_time_s", "tflops_per_device", "mfu", "hfu", "time_to_train_min", "total_gpu_hours")
 
 
+@cache
 def shipped() -> list[dict[str, Any]]:
     """The published points that come with the package."""
     raw = (resources.files("wafer2token.train") / "data" / "points.json.gz").read_bytes()
@@ -103,8 +105,9 @@ def prepare_all(records: Iterable[Mapping[str, Any]]) -> tuple[list[Prepared], l
     """Cases ready to be priced, and the refusals as skipped points."""
     cases, refused = read_cases(records)
     skipped = [Point(r.id, r.family.split("/")[0], r.measured, unit=r.unit, skipped=r.reason) for r in refused]
+    pool = cases if records is shipped() else [*cases, *read_cases(shipped())[0]]
     ready = []
-    for case in cases:
+    for case in borrow_plans(cases, pool):
         try:
             ready.append(prepare(case))
         except CannotExpressError as why:
