@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -94,7 +95,7 @@ def problem(points: Sequence[Prepared]) -> Problem:
 
 def stack_parts(parts: Sequence[Parts]) -> Parts:
     """Pieces of single plans as one table."""
-    out = {}
+    out: dict[str, Any] = {}
     for f in fields(Parts):
         values = [getattr(p, f.name) for p in parts]
         if isinstance(values[0], Work):
@@ -181,7 +182,7 @@ def spread(errors: Array, weight: Array) -> float:
     """Standard deviation of ln errors by their 80th weighted percentile of the absolute value, which outliers do not move."""
     order = np.argsort(np.abs(errors))
     share = np.cumsum(weight[order]) / weight.sum()
-    return float(np.abs(errors)[order][min(np.searchsorted(share, 0.8), len(order) - 1)] / 1.2815515655446004)
+    return float(np.abs(errors)[order][min(int(np.searchsorted(share, 0.8)), len(order) - 1)] / 1.2815515655446004)
 
 
 def cards(task: Problem, theta: Array, left_out: Array) -> list[dict[str, object]]:

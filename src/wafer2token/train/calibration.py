@@ -56,7 +56,7 @@ def stack_of(framework: str, vendor: str) -> str:
     words = framework.lower()
     hits = [(len(mark), card.target) for card in all_cards("training").values() if card.scope == "stack" and card.vendor in ("", vendor) for mark in card.frameworks if mark in words]
     if hits:
-        return max(hits)[1]
+        return str(max(hits)[1])
     return {"huawei": "mindspeed", "google": "jax"}.get(vendor, "megatron")
 
 

@@ -21,13 +21,13 @@ DAY_S = 86400.0
 
 def interruption_rate(devices: Floats, per_device: Floats) -> Array:
     """Interruptions per second of a job on `devices` that each stop it `per_device` times per second."""
-    return np.asarray(devices, float) * np.asarray(per_device, float)
+    return np.asarray(np.asarray(devices, float) * np.asarray(per_device, float))
 
 
 def checkpoint_interval(rate: Floats, save_s: Floats) -> Array:
     """Seconds of work between checkpoints that lose least: sqrt(2 save / rate) - save, at least one save (Young, Daly)."""
     rate, save = np.asarray(rate, float), np.asarray(save_s, float)
-    return np.maximum(np.sqrt(2 * save / rate) - save, save)
+    return np.asarray(np.maximum(np.sqrt(2 * save / rate) - save, save))
 
 
 def goodput(rate: Floats, interval_s: Floats, save_s: Floats, restart_s: Floats) -> Array:
@@ -38,7 +38,7 @@ def goodput(rate: Floats, interval_s: Floats, save_s: Floats, restart_s: Floats)
     rate, tau = np.asarray(rate, float), np.asarray(interval_s, float)
     save, restart = np.asarray(save_s, float), np.asarray(restart_s, float)
     wall = np.exp(rate * restart) * np.expm1(rate * (tau + save)) / np.maximum(rate, 1e-300)
-    return np.where(rate > 0, tau / wall, tau / (tau + save))
+    return np.asarray(np.where(rate > 0, tau / wall, tau / (tau + save)))
 
 
 def simulate_goodput(rate: float, interval_s: float, save_s: float, restart_s: float, work_s: float, seed: int = 0) -> float:
@@ -77,7 +77,7 @@ def spare_nodes(nodes: float, failures_per_node_s: float, repair_s: float, confi
 
 def slow_node_loss(nodes: Floats, share: Floats, loss: Floats) -> Array:
     """Expected loss of a synchronous job in which each node is slow with probability `share` and one slow node slows all."""
-    return (1 - (1 - np.asarray(share, float)) ** np.asarray(nodes, float)) * np.asarray(loss, float)
+    return np.asarray((1 - (1 - np.asarray(share, float)) ** np.asarray(nodes, float)) * np.asarray(loss, float))
 
 
 @dataclass(frozen=True)

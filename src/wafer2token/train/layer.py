@@ -54,12 +54,12 @@ class Work:
     @property
     def forward(self) -> Array:
         """Seconds of all kernels, forward."""
-        return self.gemm_f + self.expert_f + self.attention_f + self.vector_f
+        return np.asarray(self.gemm_f + self.expert_f + self.attention_f + self.vector_f)
 
     @property
     def backward(self) -> Array:
         """Seconds of all kernels, backward without recomputation."""
-        return self.gemm_b + self.expert_b + self.attention_b + self.vector_b
+        return np.asarray(self.gemm_b + self.expert_b + self.attention_b + self.vector_b)
 
 
 def nothing(like: Array) -> Work:

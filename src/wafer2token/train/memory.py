@@ -7,6 +7,7 @@ References: Korthikanti et al. 2022 (arXiv 2205.05198, equations 1-6) for activa
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -47,7 +48,7 @@ class Memory:
     @property
     def total(self) -> Array:
         """Everything together."""
-        return self.weights + self.gradients + self.optimizer + self.activations + self.temporary + self.framework
+        return np.asarray(self.weights + self.gradients + self.optimizer + self.activations + self.temporary + self.framework)
 
 
 def activation_bytes_korthikanti(seq_len: float, batch: float, hidden: float, heads: float, tp: float, recompute: str = "none", sequence_parallel: bool = True) -> float:
@@ -64,7 +65,7 @@ def activation_bytes_korthikanti(seq_len: float, batch: float, hidden: float, he
     return sbh * (10 + 24 / tp + kept / tp)
 
 
-def zero_bytes(parameters: Array, shard: Array, zero: Array, state: StateBytes = MIXED) -> tuple[Array, Array, Array]:
+def zero_bytes(parameters: Array, shard: Any, zero: Any, state: StateBytes = MIXED) -> tuple[Array, Array, Array]:
     """Weights, gradients and optimizer bytes per rank; stage 1 shards the optimizer, 2 gradients, 3 weights too."""
     shard, zero = np.asarray(shard, float), np.asarray(zero)
     weights = state.weight * parameters / np.where(zero >= 3, shard, 1.0)
@@ -101,7 +102,7 @@ def layer_activation_bytes(shape: ModelShape, kind: LayerKind, plan: Plan | Plan
         routed = shape.num_experts_per_tok * (saved * h + inner * kind.intermediate_size)
         per_token = per_token + routed / spread + inner * shared_width(shape) / tp
     kept = tokens * per_token
-    return kept + (5.0 * heads / tp * tokens * seq_len if scores and not selective else 0.0)
+    return np.asarray(kept + (5.0 * heads / tp * tokens * seq_len if scores and not selective else 0.0))
 
 
 def memory(shape: ModelShape, plan: Plan | PlanTable, seq_len: int, state: StateBytes = MIXED, framework_bytes: float = 0.0, scores: bool = False) -> Memory:

@@ -50,7 +50,7 @@ class Parts:
 
     def take(self, rows: Array) -> Parts:
         """The pieces at the given rows."""
-        values = {}
+        values: dict[str, Any] = {}
         for f in fields(self):
             value = getattr(self, f.name)
             values[f.name] = value.take(rows) if isinstance(value, Work) else np.asarray(value)[rows]
@@ -109,7 +109,8 @@ def parts_of_step(shape: ModelShape, acc: Any, fab: Any, plan: PlanTable | Plan,
     optimizer = kernels.memory_time(acc, ADAM_BYTES * updated)
     slow = np.where(np.asarray(plan.offload) == OFFLOADS.index("optimizer"), acc.hbm_bytes_per_s / host_link(acc), 1.0)
     heads = np.full_like(pp * tp, 1.0 + shape.num_nextn_predict_layers)
-    return Parts(layer, head, *traffic[:4], traffic[4], traffic[5], outer.layer_gather, outer.layer_reduce, outer.p2p,
+    tensor_f, tensor_b, context_f, context_b, dispatch_f, dispatch_b = traffic
+    return Parts(layer, head, tensor_f, tensor_b, context_f, context_b, dispatch_f, dispatch_b, outer.layer_gather, outer.layer_reduce, outer.p2p,
                  outer.reduce, outer.gather, optimizer * slow, layers.body, layers.last, layers.mean, heads,
                  np.full_like(pp * tp, float(fused_attention)), expand)  # fmt: skip
 
@@ -206,12 +207,12 @@ def _exposed(parts: Parts, how: Software) -> tuple[tuple[Array, Array, Array], t
 def _recomputed_traffic(parts: Parts, plan: PlanTable | Plan, exposed_f: tuple[Array, Array, Array]) -> Array:
     """Full recomputation repeats the forward traffic too."""
     full = (np.asarray(plan.recompute) == RECOMPUTE.index("full")) * np.asarray(plan.recompute_share, float)
-    return full * (exposed_f[0] + exposed_f[1] + exposed_f[2])
+    return np.asarray(full * (exposed_f[0] + exposed_f[1] + exposed_f[2]))
 
 
 def _unhidden(comm: Array, cover: Array, hidden: Any) -> Array:
     """What is left of a transfer when the share `hidden` of it may run beside `cover` seconds of computation."""
-    return comm * (1 - hidden) + np.maximum(comm * hidden - cover, 0.0)
+    return np.asarray(comm * (1 - hidden) + np.maximum(comm * hidden - cover, 0.0))
 
 
 __all__ = ["SCHEDULES", "Parts", "Software", "StepTime", "parts_of_step", "step_time"]
