@@ -41,7 +41,9 @@ def goodput(rate: Floats, interval_s: Floats, save_s: Floats, restart_s: Floats)
     return np.asarray(np.where(rate > 0, tau / wall, tau / (tau + save)))
 
 
-def simulate_goodput(rate: float, interval_s: float, save_s: float, restart_s: float, work_s: float, seed: int = 0) -> float:
+def simulate_goodput(
+    rate: float, interval_s: float, save_s: float, restart_s: float, work_s: float, seed: int = 0
+) -> float:
     """The same share from a played job: work until a failure, fall back to the last checkpoint, restart, go on.
 
     A failure while restarting starts the restart anew, as in Daly's model.
@@ -96,7 +98,10 @@ def availability(card: Any, devices: float, samples: int | None, seed: int) -> A
     else:
         from wafer2token.evidence.sampling import draw
 
-        rate, save, restart = (draw(getattr(card, n), f"reliability.{n}", samples, seed) for n in ("interruptions", "checkpoint", "restart"))
+        rate, save, restart = (
+            draw(getattr(card, n), f"reliability.{n}", samples, seed)
+            for n in ("interruptions", "checkpoint", "restart")
+        )
     total = interruption_rate(devices, rate)
     interval = checkpoint_interval(total, save)
     return Availability(total * DAY_S, interval, goodput(total, interval, save, restart))
@@ -105,4 +110,6 @@ def availability(card: Any, devices: float, samples: int | None, seed: int) -> A
 def reliability_card(chip: str) -> Any:
     """The reliability card of a chip: its vendor's, or that of all GPUs."""
     cards = all_cards("reliability").values()
-    return next((c for c in cards if any(chip.startswith(v) for v in c.vendors)), next(c for c in cards if not c.vendors))
+    return next(
+        (c for c in cards if any(chip.startswith(v) for v in c.vendors)), next(c for c in cards if not c.vendors)
+    )

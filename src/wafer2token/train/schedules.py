@@ -43,7 +43,9 @@ def bubble_dualpipe(stages: ArrayLike, f: ArrayLike, b: ArrayLike, w: ArrayLike)
     return np.asarray(np.maximum(idle, 0.0))
 
 
-def bubble_seconds(schedule: ArrayLike, stages: ArrayLike, chunks: ArrayLike, f: ArrayLike, b: ArrayLike, w: ArrayLike) -> Array:
+def bubble_seconds(
+    schedule: ArrayLike, stages: ArrayLike, chunks: ArrayLike, f: ArrayLike, b: ArrayLike, w: ArrayLike
+) -> Array:
     """Idle seconds by schedule code (index into `SCHEDULES`); broadcasts."""
     code = np.asarray(schedule)
     idle = bubble_interleaved(stages, np.where(code == SCHEDULES.index("interleaved"), chunks, 1), f, b, w)

@@ -65,7 +65,15 @@ def divisors(n: int) -> list[int]:
     return sorted({*small, *(n // d for d in small)})
 
 
-def enumerate_plans(shape: ModelShape, ranks: int, global_batch: int, seq_len: int, domain: int, precision: str, space: Space = EVERYTHING) -> PlanTable:
+def enumerate_plans(
+    shape: ModelShape,
+    ranks: int,
+    global_batch: int,
+    seq_len: int,
+    domain: int,
+    precision: str,
+    space: Space = EVERYTHING,
+) -> PlanTable:
     """Every legal plan of the space as one table.
 
     Legal: tp divides heads and hidden size and stays inside a scale-up domain; pp * vpp does not exceed the layers and
@@ -77,12 +85,20 @@ def enumerate_plans(shape: ModelShape, ranks: int, global_batch: int, seq_len: i
     rows = _cross(rows, micro_batch=space.micro_batch)
     rows = _keep(rows, global_batch % (rows["dp"] * rows["micro_batch"]) == 0)
     rows["micro_batches"] = global_batch // np.maximum(rows["dp"] * rows["micro_batch"], 1)
-    rows = _cross(rows, ep=space.ep or (divisors(shape.n_routed_experts) if shape.is_moe else (1,)), etp=space.etp if shape.is_moe else (1,))
+    rows = _cross(
+        rows,
+        ep=space.ep or (divisors(shape.n_routed_experts) if shape.is_moe else (1,)),
+        etp=space.etp if shape.is_moe else (1,),
+    )
     rows = _keep(rows, (ranks // rows["pp"]) % (rows["ep"] * rows["etp"]) == 0)
     rows = _cross(rows, vpp=space.vpp, schedule=space.schedules)
     rows = _keep(rows, _schedulable(rows, layers))
     rows = _cross(rows, zero=space.zero, sequence_parallel=space.sequence_parallel)
-    rows = _keep(rows, ((rows["zero"] < 3) | (rows["pp"] == 1)) & (rows["sequence_parallel"] | (rows["tp"] > 1) | (len(space.sequence_parallel) == 1)))
+    rows = _keep(
+        rows,
+        ((rows["zero"] < 3) | (rows["pp"] == 1))
+        & (rows["sequence_parallel"] | (rows["tp"] > 1) | (len(space.sequence_parallel) == 1)),
+    )
     rows = _cross(rows, recompute=space.recompute, recompute_share=space.share, offload=space.offload)
     rows = _keep(rows, (rows["recompute"] == RECOMPUTE.index("full")) | (rows["recompute_share"] == max(space.share)))
     rows["sequence_parallel"] = rows["sequence_parallel"] & (rows["tp"] > 1)
@@ -97,7 +113,9 @@ def _layouts(shape: ModelShape, ranks: int, seq_len: int, domain: int, layers: i
             continue
         for cp in space.cp or [c for c in divisors(ranks // tp) if c <= space.max_cp and seq_len % (2 * c) == 0]:
             if (ranks // tp) % cp == 0:
-                stages = [p for p in (space.pp or divisors(ranks // tp // cp)) if p <= layers and ranks % (tp * cp * p) == 0]
+                stages = [
+                    p for p in (space.pp or divisors(ranks // tp // cp)) if p <= layers and ranks % (tp * cp * p) == 0
+                ]
                 found += [(tp, cp, pp, ranks // (tp * cp * pp)) for pp in stages]
     columns = np.array(found, np.int32).reshape(-1, 4).T
     return dict(zip(("tp", "cp", "pp", "dp"), columns, strict=True))
@@ -138,16 +156,44 @@ def unique_rows(columns: Sequence[Array]) -> tuple[Array, Array]:
     return first, inverse
 
 
-def price(shape: ModelShape, machine: Machine, plans: PlanTable, seq_len: int, how: Software, imbalance: float = 1.0) -> StepTime:
+def price(
+    shape: ModelShape, machine: Machine, plans: PlanTable, seq_len: int, how: Software, imbalance: float = 1.0
+) -> StepTime:
     """Step times of a table of plans, each distinct set of kernels and transfers priced once."""
-    keys = (plans.tp, plans.cp, plans.ep, plans.etp, plans.micro_batch, plans.pp, plans.vpp, plans.zero, plans.offload, plans.dp, plans.sequence_parallel)
+    keys = (
+        plans.tp,
+        plans.cp,
+        plans.ep,
+        plans.etp,
+        plans.micro_batch,
+        plans.pp,
+        plans.vpp,
+        plans.zero,
+        plans.offload,
+        plans.dp,
+        plans.sequence_parallel,
+    )
     first, inverse = unique_rows(keys)
-    parts: Parts = parts_of_step(shape, machine.acc, machine.fab, plans.take(first), seq_len, machine.domain, how.fused_attention, imbalance)
+    parts: Parts = parts_of_step(
+        shape, machine.acc, machine.fab, plans.take(first), seq_len, machine.domain, how.fused_attention, imbalance
+    )
     return step_time(parts.take(inverse), plans, how)
 
 
-def search(shape: ModelShape, machine: Machine, ranks: int, global_batch: int, seq_len: int, how: Software, precision: str = "bf16",
-           space: Space | None = None, keep: int = 100, state: StateBytes = MIXED, reserve: float = 0.06, imbalance: float = 1.0) -> Found:  # fmt: skip
+def search(
+    shape: ModelShape,
+    machine: Machine,
+    ranks: int,
+    global_batch: int,
+    seq_len: int,
+    how: Software,
+    precision: str = "bf16",
+    space: Space | None = None,
+    keep: int = 100,
+    state: StateBytes = MIXED,
+    reserve: float = 0.06,
+    imbalance: float = 1.0,
+) -> Found:
     """The best plans by step time among those that fit in memory.
 
     Args:
@@ -159,8 +205,15 @@ def search(shape: ModelShape, machine: Machine, ranks: int, global_batch: int, s
     """
     plans = enumerate_plans(shape, ranks, global_batch, seq_len, machine.domain, precision, space or Space())
     if not len(plans):
-        raise InfeasibleError(f"no plan divides {ranks} ranks and a batch of {global_batch}", _nearest_batch(ranks, global_batch))
-    need = np.concatenate([memory(shape, plans.take(rows), seq_len, state, scores=not how.fused_attention).total for rows in _chunks(len(plans))])
+        raise InfeasibleError(
+            f"no plan divides {ranks} ranks and a batch of {global_batch}", _nearest_batch(ranks, global_batch)
+        )
+    need = np.concatenate(
+        [
+            memory(shape, plans.take(rows), seq_len, state, scores=not how.fused_attention).total
+            for rows in _chunks(len(plans))
+        ]
+    )
     room = machine.memory_bytes * (1 - reserve)
     fits = np.flatnonzero(need <= room)
     if not fits.size:
@@ -184,14 +237,18 @@ def _nearest_batch(ranks: int, batch: int) -> str:
     return f"a global batch of {up} sequences, or a number of chips that divides {batch}"
 
 
-def _too_big(shape: ModelShape, machine: Machine, plans: PlanTable, need: Array, seq_len: int, state: StateBytes, ranks: int) -> tuple[str, str]:
+def _too_big(
+    shape: ModelShape, machine: Machine, plans: PlanTable, need: Array, seq_len: int, state: StateBytes, ranks: int
+) -> tuple[str, str]:
     """Why nothing fits, and the nearest change that would."""
     row = int(np.argmin(need))
     plan = plans.row(row)
     parts = memory(shape, plan, seq_len, state)
     largest = max((f.name for f in fields(parts)), key=lambda name: float(getattr(parts, name)))
-    message = (f"the leanest of {len(plans)} legal plans ({plan}) needs {need[row] / GIB:.1f} GiB of {machine.memory_bytes / GIB:.1f} GiB on its "
-               f"heaviest stage, most of it {largest} ({float(getattr(parts, largest)) / GIB:.1f} GiB)")  # fmt: skip
+    message = (
+        f"the leanest of {len(plans)} legal plans ({plan}) needs {need[row] / GIB:.1f} GiB of {machine.memory_bytes / GIB:.1f} GiB on its "
+        f"heaviest stage, most of it {largest} ({float(getattr(parts, largest)) / GIB:.1f} GiB)"
+    )
     factor = need[row] / machine.memory_bytes
     chips = int(np.ceil(ranks * factor / machine.dies / 8) * 8)
     return message, f"about {chips} chips, or optimizer offload (--plan offload=optimizer), or a shorter sequence"

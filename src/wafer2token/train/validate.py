@@ -22,7 +22,15 @@ from wafer2token.workload import train_flops_per_token
 Z80 = 1.2815515655446004  # standard normal quantile of 90%
 FLAT_MODEL = {"layers": "layers", "hidden": "hidden", "params_b": "params_b", "model": "name"}
 FLAT_SPLIT = ("tp", "pp", "dp", "cp", "ep", "vpp", "recompute", "zero")
-FLAT_MEASURED = ("tokens_per_s_per_device", "step_time_s", "tflops_per_device", "mfu", "hfu", "time_to_train_min", "total_gpu_hours")
+FLAT_MEASURED = (
+    "tokens_per_s_per_device",
+    "step_time_s",
+    "tflops_per_device",
+    "mfu",
+    "hfu",
+    "time_to_train_min",
+    "total_gpu_hours",
+)
 
 
 @cache
@@ -39,11 +47,15 @@ def read_points(path: str | Path) -> list[dict[str, Any]]:
     try:
         text = gzip.decompress(file.read_bytes()).decode() if file.suffix == ".gz" else file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(Problem(f"cannot read: {error}", str(path), remedy="give a .yaml, .json, .json.gz or .csv of measurements")) from None
+        raise InputError(
+            Problem(f"cannot read: {error}", str(path), remedy="give a .yaml, .json, .json.gz or .csv of measurements")
+        ) from None
     name = file.name.removesuffix(".gz")
     records = _parsed(text, name)
     if not isinstance(records, list) or not all(isinstance(r, dict) for r in records):
-        raise InputError(Problem("a list of records is needed", str(path), type(records).__name__, "see docs/points.md"))
+        raise InputError(
+            Problem("a list of records is needed", str(path), type(records).__name__, "see docs/points.md")
+        )
     return records
 
 
@@ -58,7 +70,13 @@ def _parsed(text: str, name: str) -> Any:
     try:
         import yaml
     except ImportError:
-        raise InputError(Problem("reading YAML needs the extra 'facts'", name, remedy="pip install 'wafer2token[facts]', or give the same as JSON")) from None
+        raise InputError(
+            Problem(
+                "reading YAML needs the extra 'facts'",
+                name,
+                remedy="pip install 'wafer2token[facts]', or give the same as JSON",
+            )
+        ) from None
     try:
         return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except yaml.YAMLError as error:
@@ -67,6 +85,7 @@ def _parsed(text: str, name: str) -> Any:
 
 def _unflatten(row: Mapping[str, str]) -> dict[str, Any]:
     """One line of the flat CSV as a record; dimensions it lacks come from the model's name."""
+
     def value(key: str) -> Any:
         text = (row.get(key) or "").strip()
         if not text:
@@ -77,8 +96,16 @@ def _unflatten(row: Mapping[str, str]) -> dict[str, Any]:
             return text
 
     pid = row.get("pid") or row.get("id") or "?"
-    record: dict[str, Any] = {k: value(k) for k in ("grade", "kind", "target_metric", "weight", "precision", "seq_len", "global_batch", "micro_batch") if value(k) is not None}
-    record |= {"id": pid, "family": row.get("family") or pid.rsplit("-", 1)[0], "source": {"title": row.get("source") or ""}}
+    record: dict[str, Any] = {
+        k: value(k)
+        for k in ("grade", "kind", "target_metric", "weight", "precision", "seq_len", "global_batch", "micro_batch")
+        if value(k) is not None
+    }
+    record |= {
+        "id": pid,
+        "family": row.get("family") or pid.rsplit("-", 1)[0],
+        "source": {"title": row.get("source") or ""},
+    }
     record["hardware"] = {"chip_key": row.get("chip"), "chip": row.get("chip"), "n_devices": value("n_devices")}
     record["model"] = {"name": row.get("model")}
     record["parallelism"] = {k: value(k) for k in FLAT_SPLIT if value(k) is not None}
@@ -97,7 +124,9 @@ def validate(points: str | Path | Sequence[Mapping[str, Any]] | None = None) -> 
     rates = constant_rates(known)
     scored = [score(p, software_of(p), rates) for p in ready]
     scored.sort(key=lambda p: ("pretraining" not in p.tags, p.group))
-    note = "Steady-state pre-training is the measure; full runs include restarts, ramps and evaluation. Intervals are 80%."
+    note = (
+        "Steady-state pre-training is the measure; full runs include restarts, ramps and evaluation. Intervals are 80%."
+    )
     return Validation("train", group([*scored, *refused]), (*scored, *refused), note)
 
 
@@ -111,7 +140,16 @@ def prepare_all(records: Iterable[Mapping[str, Any]]) -> tuple[list[Prepared], l
         try:
             ready.append(prepare(case))
         except CannotExpressError as why:
-            skipped.append(Point(case.id, case.family.split("/")[0], case.measured, unit=TARGETS[case.target], skipped=str(why), source=case.source))
+            skipped.append(
+                Point(
+                    case.id,
+                    case.family.split("/")[0],
+                    case.measured,
+                    unit=TARGETS[case.target],
+                    skipped=str(why),
+                    source=case.source,
+                )
+            )
     return ready, skipped
 
 
@@ -123,8 +161,19 @@ def score(ready: Prepared, how: Calibrated, rates: Mapping[tuple[str, str], floa
     wide = math.exp(Z80 * how.spread)
     rate = rates.get((case.chip, case.precision)) or rates.get((case.chip, ""))
     base = to_metric(ready, model_flops(ready) / rate) if rate else math.nan
-    return Point(case.id, case.family.split("/")[0], case.measured, middle, middle / wide, middle * wide, TARGETS[case.target], case.weight, base,
-                 source=case.source, tags=tags(ready))  # fmt: skip
+    return Point(
+        case.id,
+        case.family.split("/")[0],
+        case.measured,
+        middle,
+        middle / wide,
+        middle * wide,
+        TARGETS[case.target],
+        case.weight,
+        base,
+        source=case.source,
+        tags=tags(ready),
+    )
 
 
 def tags(ready: Prepared) -> tuple[str, ...]:
@@ -148,4 +197,6 @@ def constant_rates(points: Sequence[Prepared]) -> dict[tuple[str, str], float]:
         rate = model_flops(p) / seconds_of(p, p.case.measured)
         for key in ((p.case.chip, p.case.precision), (p.case.chip, "")):
             reached.setdefault(key, []).append((rate, p.case.weight))
-    return {key: weighted_median([r for r, _ in pairs], [max(w, 1e-9) for _, w in pairs]) for key, pairs in reached.items()}
+    return {
+        key: weighted_median([r for r, _ in pairs], [max(w, 1e-9) for _, w in pairs]) for key, pairs in reached.items()
+    }
