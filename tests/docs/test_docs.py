@@ -19,7 +19,7 @@ def test_the_command_reference_is_current():
 def test_ci_runs_the_test_command_of_the_readme():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     commands = re.findall(r"```sh\n(.*?)```", readme, re.S)[0].strip().splitlines()
-    run = [line for line in commands if "pytest" in line][0]
+    run = next(line for line in commands if "pytest" in line)
     assert run in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
 
 
