@@ -148,12 +148,8 @@ def _load(file: Path) -> tuple[str, dict[str, Any]]:
 
 
 def _yaml(text: str, where: str) -> Any:
-    try:
-        import yaml
-    except ModuleNotFoundError:
-        raise InputError(
-            Problem("reading YAML needs PyYAML", where, remedy="pip install 'wafer2token[facts]', or use TOML")
-        ) from None
+    import yaml
+
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError as error:
