@@ -276,7 +276,7 @@ def override(key: str, value: Any, by: str) -> tuple[str, Number]:
         )
     if isinstance(value, Mapping) and set(value) == {"weights"}:
         return name, known.weighted(value["weights"])
-    if value in {c.by for c in known.claims}:
+    if isinstance(value, str) and value in {c.by for c in known.claims}:
         return name, known.weighted({value: 1.0})
     if isinstance(value, Mapping):
         return name, Number.parse({"grade": "assumed", "source": [f"scenario:{by}"], **value}, known.unit)
