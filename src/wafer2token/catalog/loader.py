@@ -94,10 +94,15 @@ def _index(kind: str) -> dict[str, str]:
 
 
 @cache
+def tables(kind: str) -> list[dict[str, Any]]:
+    """The cards of a kind as the TOML says, unread: enough to name and count them, and quick."""
+    return [{"id": default, **entry} for _, _, default, raw in _files_of(kind) for entry in entries(raw)]
+
+
+@cache
 def _names(kind: str) -> dict[str, str]:
-    """The same as ``_index``, from the text of the cards alone, so that no card of the kind need be valid or read."""
-    tables = [(default, entry) for _, _, default, raw in _files_of(kind) for entry in entries(raw)]
-    return _by_name([(e.get("id", default), (*e.get("aliases", ()), e.get("name", default))) for default, e in tables])
+    """The same as ``_index``, without reading the cards."""
+    return _by_name([(t["id"], (*t.get("aliases", ()), t.get("name", t["id"]))) for t in tables(kind)])
 
 
 def _by_name(cards: list[tuple[str, tuple[str, ...]]]) -> dict[str, str]:

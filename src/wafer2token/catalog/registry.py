@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from wafer2token.evidence.errors import InputError, unknown
@@ -45,3 +47,11 @@ def check_kind(kind: str) -> None:
     """Refuse a kind that does not exist, naming the nearest."""
     if kind not in KINDS:
         raise InputError(unknown("kind of card", kind, sorted(KINDS)))
+
+
+def describe(kind: str) -> str:
+    """What a kind of card is: the first line of its module, read without importing it."""
+    check_kind(kind)
+    spec = find_spec(KINDS[kind].split(":")[0])
+    first = Path(spec.origin).read_text(encoding="utf-8").splitlines()[0] if spec and spec.origin else ""
+    return first.strip('"').rstrip(".")
