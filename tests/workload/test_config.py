@@ -77,6 +77,7 @@ def test_names_that_people_use():
         ("Qwen3.5-397B-A17B-w8a8-mtp", "qwen3_5_397b_a17b"),
         ("meta-llama/Llama-3.1-8B-Instruct-FP8", "llama_3_1_8b"),
         ("deepseek-ai/DeepSeek-R1-0528-NVFP4", "deepseek_v3"),
+        ("Mixtral-8x7B-Instruct-v0.1", "mixtral_8x7b"),
     ],
 )
 def test_a_variant_has_the_shape_of_its_base(name, card):
