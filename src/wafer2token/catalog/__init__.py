@@ -7,8 +7,8 @@
 from wafer2token.catalog.bibliography import bibliography, references
 from wafer2token.catalog.layout import show
 from wafer2token.catalog.listing import list_cards
-from wafer2token.catalog.loader import all_cards, card_class, find, fingerprint, get, ids, number, overlay, read_file
-from wafer2token.catalog.registry import KINDS
+from wafer2token.catalog.loader import all_cards, find, fingerprint, get, ids, number, overlay, read_file
+from wafer2token.catalog.registry import KINDS, card_class
 
 __all__ = [
     "KINDS",

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from wafer2token.catalog.card import Card
-from wafer2token.catalog.loader import all_cards, card_class
-from wafer2token.catalog.registry import KINDS
+from wafer2token.catalog.loader import all_cards, tables
+from wafer2token.catalog.registry import KINDS, card_class, check_kind
 from wafer2token.evidence.errors import InputError, Problem
 from wafer2token.evidence.number import Number
 from wafer2token.evidence.units import format_quantity, si_unit
@@ -64,13 +64,15 @@ def list_cards(kind: str | None = None, grep: str | None = None) -> CardList:
     """
     if kind is not None:
         kind = kind if kind in KINDS else _singular(kind)
-        card_class(kind)
+        check_kind(kind)
     pattern = _pattern(grep)
     chosen = [kind] if kind else list(KINDS)
-    rows = [
-        _row(k, card) for k in chosen for card in all_cards(k).values() if pattern is None or _matches(card, pattern)
-    ]
-    headings = tuple(card_class(kind).columns.values()) if kind else ()
+    found = [(k, t) for k in chosen for t in tables(k) if pattern is None or _matches(t, pattern)]
+    if kind:
+        rows = [_row(kind, all_cards(kind)[table["id"]]) for _, table in found]
+        headings = tuple(card_class(kind).columns.values())
+    else:
+        rows, headings = [Row(k, t["id"], t.get("name", t["id"]), ()) for k, t in found], ()
     counts = {k: sum(row.kind == k for row in rows) for k in chosen}
     return CardList(kind, headings, tuple(rows), tuple((k, n) for k, n in counts.items() if n))
 
@@ -91,9 +93,9 @@ def _pattern(grep: str | None) -> re.Pattern[str] | None:
         raise InputError(Problem(f"not a regular expression: {error}", "--grep", grep)) from None
 
 
-def _matches(card: Card, pattern: re.Pattern[str]) -> bool:
-    texts = [v for name in type(card).model_fields if isinstance(v := getattr(card, name), str)]
-    return any(pattern.search(text) for text in (*texts, *card.aliases))
+def _matches(table: dict[str, Any], pattern: re.Pattern[str]) -> bool:
+    texts = [value for value in table.values() if isinstance(value, str)]
+    return any(pattern.search(text) for text in (*texts, *table.get("aliases", ())))
 
 
 def _row(kind: str, card: Card) -> Row:

@@ -20,7 +20,8 @@ def command(kind: str | None, grep: str | None, fmt: str | None) -> None:
       w2t list --grep "die bank|yield"
       w2t list quantity --csv
     """
-    from wafer2token.catalog import card_class, list_cards
+    from wafer2token.catalog import list_cards
+    from wafer2token.catalog.registry import describe
 
     found = list_cards(kind, grep)
     if fmt in ("json", "csv"):
@@ -28,14 +29,9 @@ def command(kind: str | None, grep: str | None, fmt: str | None) -> None:
         columns = list(dict.fromkeys(key for row in rows for key in row))
         emit(rows, columns, fmt=fmt, document=found.to_dict())
     elif not kind and not grep:
-        rows = [{"kind": k, "cards": n, "what": _summary(card_class(k).__doc__ or "")} for k, n in found.counts]
+        rows = [{"kind": k, "cards": n, "what": describe(k)} for k, n in found.counts]
         emit(rows, ["kind", "cards", "what"], note="w2t list KIND shows the cards of a kind, w2t show ID one card.")
     else:
         rows = [{"kind": r.kind, "id": r.id, "name": r.name, **r.shown()} for r in found.rows]
         first = ["id"] if found.headings else ["kind", "id", "name"] if not found.kind else ["id", "name"]
         emit(rows, [*first, *found.headings], note="" if rows else "no card matches")
-
-
-def _summary(text: str) -> str:
-    """The first sentence of a docstring."""
-    return " ".join(text.split()).split(". ")[0].rstrip(".").replace("``", "")

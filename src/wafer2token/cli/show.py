@@ -94,7 +94,7 @@ def _table(lines: tuple[Line, ...]) -> Iterator[str]:
         if line.weight is not None:
             said = f"{line.by} ({line.note})" if line.note else line.by
             value = f"{line.value} [{line.range}]" if line.range else line.value
-            yield _wrapped(f"{line.weight:>8.0%}  {value}  {said}; {grade}: {sources}", " " * 10)
+            yield _wrapped(f"{line.weight * 100:>7.3g}%  {value}  {said}; {grade}: {sources}", " " * 10)
             continue
         if line.note:
             sources = f"{sources} [{notes.setdefault(line.note, len(notes) + 1)}]".strip()
@@ -112,6 +112,9 @@ def _row(path: str, value: str, spread: str | None, grade: str, sources: str) ->
     """One line of the table, or more where a cell is long; without a spread, the value takes its column too."""
     cells = [path, value, grade, sources] if spread is None else [path, value, spread, grade, sources]
     first, second, third, *rest = _COLUMNS
+    if len(path) > first:
+        yield path
+        cells[0] = ""
     widths = [first, second + 1 + third, *rest] if spread is None else list(_COLUMNS)
     columns = [textwrap.wrap(cell, width) or [""] for cell, width in zip(cells, widths, strict=True)]
     for parts in zip_longest(*columns, fillvalue=""):

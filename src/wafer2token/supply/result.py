@@ -108,10 +108,10 @@ class SupplyResult:
         """Quantiles by quarter, [levels, quarters]."""
         return np.asarray(np.quantile(self[name], levels, axis=0))
 
-    def rows(self, view: str = "chip") -> list[dict[str, Any]]:
-        """One row per quarter: deliveries p5, p50, p95 by view, and the stage that binds most often."""
+    def rows(self, view: str = "chip", what: str = "units") -> list[dict[str, Any]]:
+        """One row per quarter: p5, p50, p95 by view (see `by`), and the stage that binds most often."""
         shares = self.binding_share
-        groups = self.by(view)
+        groups = self.by(view, what)
         rows = []
         for q, label in enumerate(self.quarters):
             stage = max(shares, key=lambda s: float(shares[s][q]))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from wafer2token.catalog.loader import KeyLines, load_toml
+from wafer2token.catalog.reading import KeyLines, load_toml
 from wafer2token.evidence.errors import InputError, Problem, unknown
 from wafer2token.supply.inputs import Inputs, read_changes
 
