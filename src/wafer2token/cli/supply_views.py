@@ -20,6 +20,8 @@ def shown(row: dict[str, Any]) -> dict[str, Any]:
 
 def _cell(value: Any) -> Any:
     if isinstance(value, float):
+        if value != value:
+            return None
         if abs(value) >= 1e4:
             return f"{value / 1e3:,.0f} k"
         return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
