@@ -22,7 +22,8 @@ def run_tables(result: RunResult) -> list[Table]:
     for section, title in titles.items():
         rows = [r.shown() for r in result.rows if r.section == section]
         if rows:
-            tables.append((f"{title}: p5 - p50 - p95", _ROW, rows))
+            columns = {k: v for k, v in _ROW.items() if k != "item" or any(r["item"] != section for r in rows)}
+            tables.append((f"{title}: p5 - p50 - p95", columns, rows))
     tables += _pair_tables(result)
     if result.verdicts:
         columns = {

@@ -57,7 +57,8 @@ def _value(row: Row) -> str:
 
 
 def _table(rows: Sequence[Row]) -> Table:
-    return Table(_ROWS, [{"item": r.item, "measure": r.measure, "value": _value(r), "grade": r.grade} for r in rows])
+    columns = [c for c in _ROWS if c.key != "item" or any(r.item != r.section for r in rows)]
+    return Table(columns, [{"item": r.item, "measure": r.measure, "value": _value(r), "grade": r.grade} for r in rows])
 
 
 def _supply(result: RunResult) -> list[Section]:
