@@ -16,7 +16,14 @@ from wafer2token.train.validate import prepare_all, shipped, tags
 
 def main() -> None:
     ready, _ = prepare_all(shipped())
-    points = [p for p in ready if p.case.kind == "pretrain_steady_state" and p.case.weight > 0 and p.case.plan is not None]
+    points = [
+        p
+        for p in ready
+        if p.case.kind == "pretrain_steady_state"
+        and p.case.weight > 0
+        and p.case.plan is not None
+        and "borrowed" not in p.case.stated
+    ]
     task = problem(points)
     theta = fit(task)
     inside = np.log(predicted(task, theta) / task.measured_s)
@@ -24,7 +31,9 @@ def main() -> None:
     for name in ("pretraining", "dense", "MoE", "Ascend", ">1000 devices"):
         rows = np.array([name in tags(p) for p in points])
         errors = [weighted_median(list(np.abs(np.expm1(e[rows]))), list(task.weight[rows])) for e in (inside, outside)]
-        print(f"{name:14s} n={rows.sum():4d}  weighted median error: seen {errors[0]:.1%}, source left out {errors[1]:.1%}")
+        print(
+            f"{name:14s} n={rows.sum():4d}  weighted median error: seen {errors[0]:.1%}, source left out {errors[1]:.1%}"
+        )
     if "--dry" not in sys.argv:
         target = Path(__file__).parents[1] / "src/wafer2token/catalog/data/training/fitted.toml"
         target.write_text(to_toml(cards(task, theta, outside), date.today().isoformat()), encoding="utf-8")

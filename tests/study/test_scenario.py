@@ -75,3 +75,20 @@ def test_what_is_no_setting(line):
 def test_a_missing_file_is_named():
     with pytest.raises(InputError, match="cannot read the scenario"):
         s.read("no/such/file.toml")
+
+
+def test_a_claimant_can_be_chosen_or_weighted():
+    name, one = s.override("quantity.ascend_units_2025.value", "IDC through Reuters, 2026-04", "t")
+    assert name == "quantity.ascend_units_2025.value"
+    assert one.mid == 812_000
+    assert [c.weight for c in one.claims if c.weight] == [1.0]
+    _, two = s.override(
+        name, {"weights": {"IDC through Reuters, 2026-04": 0.25, "Financial Times, 2025-02": 0.75}}, "t"
+    )
+    assert two.mid == 400_000
+    with pytest.raises(InputError, match="sum to 1"):
+        s.override(name, {"weights": {"IDC through Reuters, 2026-04": 0.25}}, "t")
+    with pytest.raises(InputError, match="unknown claimant"):
+        s.override(name, {"weights": {"IDC": 1.0}}, "t")
+    with pytest.raises(InputError, match="not a contested number"):
+        s.override("chip.h100_sxm.tdp", {"weights": {"NVIDIA": 1.0}}, "t")

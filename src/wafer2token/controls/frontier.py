@@ -19,7 +19,7 @@ from wafer2token.catalog.kinds.rule import RuleCard
 from wafer2token.controls.items import metrics, middle
 from wafer2token.controls.judge import LEVELS
 from wafer2token.controls.places import destination, in_group
-from wafer2token.controls.rulebook import Rulebook, bundled, parameter_value
+from wafer2token.controls.rulebook import Rulebook, bundled, formulas, parameter_value
 from wafer2token.controls.ruling import DISCLAIMER, parse_date
 from wafer2token.evidence.errors import InfeasibleError, InputError, Problem
 
@@ -99,7 +99,7 @@ class Frontier:
 
 
 def frontier(
-    areas_mm2: Sequence[float],
+    areas_mm2: Sequence[float] = (),
     to: str = "CN",
     on: date | str | None = None,
     *,
@@ -112,7 +112,7 @@ def frontier(
     """The strongest chip for each non-planar die area that the rules of a date let through.
 
     Args:
-        areas_mm2: die areas [mm2].
+        areas_mm2: die areas [mm2]; none means those of the products near the line and the largest of the catalogue.
         verdict: the strictest verdict that counts as let through, "free" or "licence".
         products: also list shipped chips of the catalogue against the line.
         options: as for ``permits`` (from_, party_id, view ...).
@@ -129,8 +129,9 @@ def frontier(
     if bad:
         raise InputError(bad)
     ask = _Question(to, day, datacenter, _LEVEL[verdict], book, options)
-    designs = tuple(_design(float(a), ask) for a in areas_mm2)
-    near = tuple(_neighbours(ask)) if products else ()
+    near = tuple(_neighbours(ask)) if products or not areas_mm2 else ()
+    areas = areas_mm2 or sorted({n.area_mm2 for n in near} | {max(_areas())})
+    designs = tuple(_design(float(a), ask) for a in areas)
     return Frontier(destination(to).code, day, datacenter, verdict, designs, near)
 
 
@@ -195,9 +196,7 @@ def _supremum(cuts: set[float], passes: Callable[[Any], tuple[Any, Any]]) -> Lim
 def _thresholds(axis: str, ask: _Question) -> Iterator[float]:
     """Every number that a rule compares with this variable, both ends of a range."""
     for rule in ask.book:
-        formulas = [leg.when for leg in (*rule.leg.values(), *rule.exclude.values())]
-        formulas += [*rule.define.values(), *(o.when for o in rule.outcome), rule.applies]
-        for formula in formulas:
+        for formula in formulas(rule):
             for node in walk(formula.tree):
                 if isinstance(node, Compare):
                     yield from _compared(node, axis, rule, ask.on)
@@ -214,6 +213,12 @@ def _number(node: Node, rule: RuleCard, on: date) -> Iterator[float]:
         yield node.value
     elif isinstance(node, Var) and node.name in rule.parameter:
         yield from parameter_value(rule.parameter[node.name], on) or ()
+
+
+def _areas() -> list[float]:
+    """The non-planar die areas of the datacenter chips in the catalogue [mm2]."""
+    found = [middle(metrics(c).area_mm2) for c in all_cards("item").values() if c.category == "chip" and c.datacenter]
+    return [a for a in found if a]
 
 
 def _neighbours(ask: _Question) -> Iterator[Neighbour]:

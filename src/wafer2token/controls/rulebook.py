@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
@@ -12,6 +12,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ValidationError
 
 from wafer2token.catalog import all_cards
+from wafer2token.catalog.expression import Compare, Expression, Text, Var, walk
 from wafer2token.catalog.kinds.rule import Parameter, RuleCard
 from wafer2token.catalog.reading import KeyLines, load_toml, parse, validation_problems
 from wafer2token.evidence.errors import InputError, Problem, unknown
@@ -53,7 +54,8 @@ class Rulebook:
     def dates(self) -> list[date]:
         """Every date on which something in the rules changes, sorted."""
         found = {d for rule in self for d in rule_dates(rule, self.horizon)}
-        return sorted(found | {step.start for r in self for p in r.parameter.values() for step in p.step if step.start})
+        found |= {step.start for rule in self for p in rule.parameter.values() for step in p.step if step.start}
+        return sorted(found | {day for rule in self for day in _dates_in_formulas(rule)})
 
 
 def rule_dates(rule: RuleCard, horizon: date) -> list[date]:
@@ -62,6 +64,23 @@ def rule_dates(rule: RuleCard, horizon: date) -> list[date]:
     found |= {_after(rule.effective_to), _after(rule.enforced_to)}
     found |= {d for s in rule.suspended for d in (s.start, _after(s.end))}
     return sorted(d for d in found if d)
+
+
+def _dates_in_formulas(rule: RuleCard) -> Iterator[date]:
+    """The dates that formulas compare with ``on``, and the days after them."""
+    for formula in formulas(rule):
+        for node in walk(formula.tree):
+            if isinstance(node, Compare) and Var("on") in (node.left, node.right):
+                text = node.right if isinstance(node.right, Text) else node.left
+                if isinstance(text, Text):
+                    day = date.fromisoformat(text.values[0])
+                    yield from (day, date.fromordinal(day.toordinal() + 1))
+
+
+def formulas(rule: RuleCard) -> list[Expression]:
+    """Every formula of a rule."""
+    legs = [leg.when for leg in (*rule.exclude.values(), *rule.leg.values())]
+    return [rule.applies, *rule.define.values(), *legs, *(o.when for o in rule.outcome)]
 
 
 def _after(day: date | None) -> date | None:
@@ -139,17 +158,10 @@ def amended(book: Rulebook, path: str | Path) -> tuple[Rulebook, list[str]]:
         raise InputError(Problem(f"cannot read: {error}", str(path))) from None
     raw = load_toml(text, file.name)
     entries = raw["card"] if isinstance(raw.get("card"), list) else [{"id": file.stem, **raw}]
-    problems = [
-        unknown("rule", str(e["amends"]), sorted(book.rules), f"{file.name} $.card[{i}].amends")
-        for i, e in enumerate(entries)
-        if "amends" in e and e["amends"] not in book.rules
-    ]
-    if problems:
-        raise InputError(problems)
-    if not any("amends" in e for e in entries):
-        cards: list[RuleCard] = parse(text, "rule", file.name, default_id=file.stem)
-    else:
+    if any("amends" in e for e in entries):
         cards = _amendments(entries, text, file.name, book)
+    else:
+        cards = parse(text, "rule", file.name, default_id=file.stem)
     return _book({**book.rules, **{c.id: c for c in cards}}), [c.id for c in cards]
 
 
@@ -157,12 +169,18 @@ def _amendments(entries: list[dict[str, Any]], text: str, name: str, book: Ruleb
     lines, cards, problems = KeyLines(text), list[RuleCard](), list[Problem]()
     many = "[[card]]" in text
     for i, entry in enumerate(entries):
+        place: tuple[str | int, ...] = ("card", i) if many else ()
         changes = {k: v for k, v in entry.items() if k != "amends"}
-        base = _fields(book.rules[entry["amends"]]) if "amends" in entry else {}
+        target = entry.get("amends")
+        if target is not None and target not in book.rules:
+            where = f"{name}:{lines.at((*place, 'amends'))} $.card[{i}].amends"
+            problems.append(unknown("rule", str(target), sorted(book.rules), where))
+            continue
+        base = _fields(book.rules[target]) if target else {}
         try:
             cards.append(RuleCard.model_validate(_merged(base, changes)))
         except ValidationError as error:
-            problems += validation_problems(error, name, lines, ("card", i) if many else (), RuleCard)
+            problems += validation_problems(error, name, lines, place, RuleCard)
     if problems:
         raise InputError(problems)
     return cards

@@ -329,8 +329,17 @@ def _ruling(deal: Transaction, who: Party, judged: list[Judged], book: Rulebook,
         import_verdict=entry, findings=findings, metrics=metrics(deal.card),
         missing=tuple(dict.fromkeys(m for f in deciding if f.match == "open" for m in f.missing)),
         assumptions=_assumptions(deal, who), notes=notes,
-        weakest_evidence=weakest_evidence(f.evidence for f in deciding), weakest_number=weakest_grade(deal.card),
+        weakest_evidence=weakest_evidence(f.evidence for f in deciding), weakest_number=_weakest_number(deal, judged),
     )  # fmt: skip
+
+
+def _weakest_number(deal: Transaction, judged: list[Judged]) -> Grade | None:
+    """The weakest grade among the item's numbers and the parameters of the rules that decide or might."""
+    deciding = [j for j in judged if _counts(j, "export") and any(h > FALSE for h in j.hits)]
+    grades = [n.grade for j in deciding for _, n in j.rule.numbers() if n.grade]
+    own = weakest_grade(deal.card)
+    grades += [own] if own else []
+    return weakest(grades) if grades else None
 
 
 def _rank(finding: Finding) -> tuple[int, int, str]:

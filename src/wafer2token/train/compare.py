@@ -37,7 +37,13 @@ class Comparison:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data."""
-        return {"title": self.title, "factors": [vars(f) for f in self.factors], "here": self.here.to_dict(), "there": self.there.to_dict(), "note": self.note}
+        return {
+            "title": self.title,
+            "factors": [vars(f) for f in self.factors],
+            "here": self.here.to_dict(),
+            "there": self.there.to_dict(),
+            "note": self.note,
+        }
 
 
 def compare(model: str, on: str, other: str, chips: int, tokens: float, **options: Any) -> Comparison:
@@ -56,9 +62,21 @@ def compare(model: str, on: str, other: str, chips: int, tokens: float, **option
     uncertain = (here.step_time_s / there.step_time_s) / (here.best[0].step_time_s / there.best[0].step_time_s)
     available = there.goodput / here.goodput
     factors = (
-        _factor("chip: dense peak", np.full_like(days, peak), f"{here.chip} against {there.chip}, {options.get('dtype', 'bf16')}"),
-        _factor("software: share of the peak reached in kernels", software * uncertain, "kernels, recomputation and fixed costs; carries the error of the step times"),
-        _factor("network and pipeline: time not spent in kernels", np.full_like(days, network), "exposed communication and bubbles of the best plan on each side"),
+        _factor(
+            "chip: dense peak",
+            np.full_like(days, peak),
+            f"{here.chip} against {there.chip}, {options.get('dtype', 'bf16')}",
+        ),
+        _factor(
+            "software: share of the peak reached in kernels",
+            software * uncertain,
+            "kernels, recomputation and fixed costs; carries the error of the step times",
+        ),
+        _factor(
+            "network and pipeline: time not spent in kernels",
+            np.full_like(days, network),
+            "exposed communication and bubbles of the best plan on each side",
+        ),
         _factor("availability: failures and restarts", available, "useful share of the wall clock"),
         _factor("days: the product", days, f"{np.median(here.days):.0f} days against {np.median(there.days):.0f}"),
     )

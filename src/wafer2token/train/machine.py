@@ -58,7 +58,9 @@ def machine(on: str, system: str | None = None, date: Any = None) -> Machine:
     if not acc.hbm_bytes == acc.hbm_bytes:
         raise EvidenceError(f"{chip_id} has no memory capacity on its card: no plan can be checked against it")
     fab = links.fabric(system_id or chip_id, per="die" if dies > 1 else "chip")
-    return Machine(on, chip_id, system_id or fab.id, acc, fab, int(min(fab.scale_up.size, LARGEST_DOMAIN)), dies, int(fab.node))
+    return Machine(
+        on, chip_id, system_id or fab.id, acc, fab, int(min(fab.scale_up.size, LARGEST_DOMAIN)), dies, int(fab.node)
+    )
 
 
 def _find(on: str) -> tuple[str, Any]:

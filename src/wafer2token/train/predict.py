@@ -50,8 +50,16 @@ def prepare(case: Case) -> Prepared:
         per_die = place.dies > 1 and case.node < 16
         ranks = case.devices * (place.dies if per_die else 1)
         plan = _plan(case, place, ranks, how)
-        parts = parts_of_step(case.shape, place.acc, place.fab, table([plan]), case.seq_len, place.domain, fused(case, how),
-                              gradient_bytes=2.0 if plan.zero >= 3 else 4.0)  # fmt: skip
+        parts = parts_of_step(
+            case.shape,
+            place.acc,
+            place.fab,
+            table([plan]),
+            case.seq_len,
+            place.domain,
+            fused(case, how),
+            gradient_bytes=2.0 if plan.zero >= 3 else 4.0,
+        )
     except (InfeasibleError, EvidenceError) as error:
         raise CannotExpressError(str(error).splitlines()[0]) from None
     return Prepared(case, place, plan, stack, parts, ranks, float(plan.global_batch * case.seq_len))
@@ -70,13 +78,20 @@ def _machine(chip: str) -> Machine:
 def _plan(case: Case, place: Machine, ranks: int, how: Calibrated) -> Plan:
     """The stated plan, its unstated recomputation the least that fits; else the best plan found."""
     if case.plan is not None:
-        return _fill(case, case.plan, place, how)
+        plan = (
+            case.plan
+            if case.plan.ranks == ranks
+            else replace(case.plan, dp=max(ranks // (case.plan.tp * case.plan.pp * case.plan.cp), 1))
+        )
+        return _fill(case, plan, place, how)
     batch = case.global_batch or max(round(BATCH_TOKENS / case.seq_len), 1)
     batch = -(-batch // ranks) * ranks if batch < ranks and not case.global_batch else batch
     context = (1,) if "no_cp" in case.features else (case.stated_cp,) if case.stated_cp else ()
     space = Space(cp=context, vpp=(1, 2, 4), micro_batch=(1, 2, 4, 8), zero=(1, 3) if how.stack == "fsdp" else (1,))
     try:
-        return search(case.shape, place, ranks, batch, case.seq_len, how.software, case.precision, space, keep=1).plans.row(0)
+        return search(
+            case.shape, place, ranks, batch, case.seq_len, how.software, case.precision, space, keep=1
+        ).plans.row(0)
     except InfeasibleError as error:
         raise CannotExpressError(f"no parallelism stated, and {error}".splitlines()[0]) from None
 
@@ -86,11 +101,20 @@ def _fill(case: Case, plan: Plan, place: Machine, how: Calibrated) -> Plan:
     options = [plan]
     if "vpp" not in case.stated and plan.pp > 1:
         layers = case.shape.num_hidden_layers
-        options += [replace(plan, vpp=v, schedule=INTERLEAVED) for v in (2, 3, 4, 6, 8, 12) if layers % (plan.pp * v) == 0]
+        options += [
+            replace(plan, vpp=v, schedule=INTERLEAVED) for v in (2, 3, 4, 6, 8, 12) if layers % (plan.pp * v) == 0
+        ]
     if "micro_batch" not in case.stated:
         per_rank = plan.micro_batch * plan.micro_batches
-        options = [replace(p, micro_batch=b, micro_batches=per_rank // b) for p in options for b in (1, 2, 4, 8) if per_rank % b == 0]
-    options = [p for p in options if p.schedule != INTERLEAVED or p.micro_batches % p.pp == 0 or "vpp" in case.stated] or [plan]
+        options = [
+            replace(p, micro_batch=b, micro_batches=per_rank // b)
+            for p in options
+            for b in (1, 2, 4, 8)
+            if per_rank % b == 0
+        ]
+    options = [
+        p for p in options if p.schedule != INTERLEAVED or p.micro_batches % p.pp == 0 or "vpp" in case.stated
+    ] or [plan]
     scores = not fused(case, how)
     ladder = ((plan.recompute, plan.recompute_share),) if "recompute" in case.stated else LEAST_RECOMPUTATION
     for code, share in ladder:
@@ -114,7 +138,9 @@ def software_of(ready: Prepared) -> Calibrated:
     if not float(np.ravel(ready.parts.fused)[0]):
         how = replace(how, software=replace(how.software, attention=how.software.attention * how.unfused_attention))
     if any("overlap switched off" in f for f in ready.case.features):
-        off = replace(how.software, tensor_hidden=0.0, context_hidden=0.0, expert_hidden=0.0, data_hidden=0.0, pipeline_hidden=0.0)
+        off = replace(
+            how.software, tensor_hidden=0.0, context_hidden=0.0, expert_hidden=0.0, data_hidden=0.0, pipeline_hidden=0.0
+        )
         return replace(how, software=off)
     return how
 

@@ -7,6 +7,7 @@ import gzip
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -14,16 +15,25 @@ from typing import Any
 from wafer2token.evidence.errors import InputError, Problem
 from wafer2token.evidence.validation import Point, Validation, group, weighted_median
 from wafer2token.train.calibration import Calibrated
-from wafer2token.train.points import TARGETS, CannotExpressError, read_cases
+from wafer2token.train.points import TARGETS, CannotExpressError, borrow_plans, read_cases
 from wafer2token.train.predict import Prepared, prepare, seconds_of, software_of, step_seconds, to_metric
 from wafer2token.workload import train_flops_per_token
 
 Z80 = 1.2815515655446004  # standard normal quantile of 90%
 FLAT_MODEL = {"layers": "layers", "hidden": "hidden", "params_b": "params_b", "model": "name"}
 FLAT_SPLIT = ("tp", "pp", "dp", "cp", "ep", "vpp", "recompute", "zero")
-FLAT_MEASURED = ("tokens_per_s_per_device", "step_time_s", "tflops_per_device", "mfu", "hfu", "time_to_train_min", "total_gpu_hours")
+FLAT_MEASURED = (
+    "tokens_per_s_per_device",
+    "step_time_s",
+    "tflops_per_device",
+    "mfu",
+    "hfu",
+    "time_to_train_min",
+    "total_gpu_hours",
+)
 
 
+@cache
 def shipped() -> list[dict[str, Any]]:
     """The published points that come with the package."""
     raw = (resources.files("wafer2token.train") / "data" / "points.json.gz").read_bytes()
@@ -37,11 +47,15 @@ def read_points(path: str | Path) -> list[dict[str, Any]]:
     try:
         text = gzip.decompress(file.read_bytes()).decode() if file.suffix == ".gz" else file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(Problem(f"cannot read: {error}", str(path), remedy="give a .yaml, .json, .json.gz or .csv of measurements")) from None
+        raise InputError(
+            Problem(f"cannot read: {error}", str(path), remedy="give a .yaml, .json, .json.gz or .csv of measurements")
+        ) from None
     name = file.name.removesuffix(".gz")
     records = _parsed(text, name)
     if not isinstance(records, list) or not all(isinstance(r, dict) for r in records):
-        raise InputError(Problem("a list of records is needed", str(path), type(records).__name__, "see docs/points.md"))
+        raise InputError(
+            Problem("a list of records is needed", str(path), type(records).__name__, "see docs/points.md")
+        )
     return records
 
 
@@ -56,7 +70,13 @@ def _parsed(text: str, name: str) -> Any:
     try:
         import yaml
     except ImportError:
-        raise InputError(Problem("reading YAML needs the extra 'facts'", name, remedy="pip install 'wafer2token[facts]', or give the same as JSON")) from None
+        raise InputError(
+            Problem(
+                "reading YAML needs the extra 'facts'",
+                name,
+                remedy="pip install 'wafer2token[facts]', or give the same as JSON",
+            )
+        ) from None
     try:
         return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except yaml.YAMLError as error:
@@ -65,6 +85,7 @@ def _parsed(text: str, name: str) -> Any:
 
 def _unflatten(row: Mapping[str, str]) -> dict[str, Any]:
     """One line of the flat CSV as a record; dimensions it lacks come from the model's name."""
+
     def value(key: str) -> Any:
         text = (row.get(key) or "").strip()
         if not text:
@@ -75,8 +96,16 @@ def _unflatten(row: Mapping[str, str]) -> dict[str, Any]:
             return text
 
     pid = row.get("pid") or row.get("id") or "?"
-    record: dict[str, Any] = {k: value(k) for k in ("grade", "kind", "target_metric", "weight", "precision", "seq_len", "global_batch", "micro_batch") if value(k) is not None}
-    record |= {"id": pid, "family": row.get("family") or pid.rsplit("-", 1)[0], "source": {"title": row.get("source") or ""}}
+    record: dict[str, Any] = {
+        k: value(k)
+        for k in ("grade", "kind", "target_metric", "weight", "precision", "seq_len", "global_batch", "micro_batch")
+        if value(k) is not None
+    }
+    record |= {
+        "id": pid,
+        "family": row.get("family") or pid.rsplit("-", 1)[0],
+        "source": {"title": row.get("source") or ""},
+    }
     record["hardware"] = {"chip_key": row.get("chip"), "chip": row.get("chip"), "n_devices": value("n_devices")}
     record["model"] = {"name": row.get("model")}
     record["parallelism"] = {k: value(k) for k in FLAT_SPLIT if value(k) is not None}
@@ -95,7 +124,9 @@ def validate(points: str | Path | Sequence[Mapping[str, Any]] | None = None) -> 
     rates = constant_rates(known)
     scored = [score(p, software_of(p), rates) for p in ready]
     scored.sort(key=lambda p: ("pretraining" not in p.tags, p.group))
-    note = "Steady-state pre-training is the measure; full runs include restarts, ramps and evaluation. Intervals are 80%."
+    note = (
+        "Steady-state pre-training is the measure; full runs include restarts, ramps and evaluation. Intervals are 80%."
+    )
     return Validation("train", group([*scored, *refused]), (*scored, *refused), note)
 
 
@@ -103,12 +134,22 @@ def prepare_all(records: Iterable[Mapping[str, Any]]) -> tuple[list[Prepared], l
     """Cases ready to be priced, and the refusals as skipped points."""
     cases, refused = read_cases(records)
     skipped = [Point(r.id, r.family.split("/")[0], r.measured, unit=r.unit, skipped=r.reason) for r in refused]
+    pool = cases if records is shipped() else [*cases, *read_cases(shipped())[0]]
     ready = []
-    for case in cases:
+    for case in borrow_plans(cases, pool):
         try:
             ready.append(prepare(case))
         except CannotExpressError as why:
-            skipped.append(Point(case.id, case.family.split("/")[0], case.measured, unit=TARGETS[case.target], skipped=str(why), source=case.source))
+            skipped.append(
+                Point(
+                    case.id,
+                    case.family.split("/")[0],
+                    case.measured,
+                    unit=TARGETS[case.target],
+                    skipped=str(why),
+                    source=case.source,
+                )
+            )
     return ready, skipped
 
 
@@ -120,8 +161,19 @@ def score(ready: Prepared, how: Calibrated, rates: Mapping[tuple[str, str], floa
     wide = math.exp(Z80 * how.spread)
     rate = rates.get((case.chip, case.precision)) or rates.get((case.chip, ""))
     base = to_metric(ready, model_flops(ready) / rate) if rate else math.nan
-    return Point(case.id, case.family.split("/")[0], case.measured, middle, middle / wide, middle * wide, TARGETS[case.target], case.weight, base,
-                 source=case.source, tags=tags(ready))  # fmt: skip
+    return Point(
+        case.id,
+        case.family.split("/")[0],
+        case.measured,
+        middle,
+        middle / wide,
+        middle * wide,
+        TARGETS[case.target],
+        case.weight,
+        base,
+        source=case.source,
+        tags=tags(ready),
+    )
 
 
 def tags(ready: Prepared) -> tuple[str, ...]:
@@ -145,4 +197,6 @@ def constant_rates(points: Sequence[Prepared]) -> dict[tuple[str, str], float]:
         rate = model_flops(p) / seconds_of(p, p.case.measured)
         for key in ((p.case.chip, p.case.precision), (p.case.chip, "")):
             reached.setdefault(key, []).append((rate, p.case.weight))
-    return {key: weighted_median([r for r, _ in pairs], [max(w, 1e-9) for _, w in pairs]) for key, pairs in reached.items()}
+    return {
+        key: weighted_median([r for r, _ in pairs], [max(w, 1e-9) for _, w in pairs]) for key, pairs in reached.items()
+    }

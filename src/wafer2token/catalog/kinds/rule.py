@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, ValidationError, model_validator
+from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from wafer2token.catalog.card import Card, Ratio
 from wafer2token.catalog.expression import Expression, Type, type_of
 from wafer2token.catalog.rule_variables import TYPES
-from wafer2token.evidence.errors import Problem
+from wafer2token.evidence.errors import InputError, Problem
 
 Verdict = Literal["free", "exception", "licence", "denied"]
 Evidence = Literal["primary", "secondary", "press", "weak"]
@@ -111,47 +111,96 @@ class RuleCard(Card):
     source: tuple[str, ...] = Field(min_length=1)
     from_memory: tuple[str, ...] = ()
 
-    @model_validator(mode="after")
-    def _formulas_and_dates(self) -> RuleCard:
-        problems = [*self._date_problems(), *self._formula_problems()]
-        if problems:
-            text = "; ".join(str(p) for p in problems)
-            raise PydanticCustomError("rule", "{text}", {"problems": tuple(problems), "text": text})
-        return self
-
-    def _date_problems(self) -> Iterator[Problem]:
-        spans = [("effective_to", self.effective_from, self.effective_to)]
-        spans += [(f"suspended[{i}].to", s.start, s.end) for i, s in enumerate(self.suspended)]
-        for where, start, end in spans:
-            if start and end and end < start:
-                yield Problem("ends before it begins", f".{where}", str(end), f"{start} or later")
-        if self.status == "in_force" and self.effective_from is None:
-            yield Problem("a rule in force needs effective_from", ".effective_from")
-
-    def _formula_problems(self) -> Iterator[Problem]:
-        known: dict[str, Type] = {**TYPES, **dict.fromkeys(self.parameter, "number")}
-        clashes = [n for n in (*self.parameter, *self.define, *self.exclude, *self.leg) if n in TYPES]
-        yield from (
-            Problem("a name of the rule hides a variable", "", n, remedy="give it another name") for n in clashes
-        )
-        for name, formula in self.define.items():
-            found: list[Problem] = []
-            known = {**known, name: type_of(formula.tree, known, found) or "truth"}
-            yield from _placed(found, f".define.{name}")
-        limbs = [(f".{k}.{n}.when", leg.when) for k in ("exclude", "leg") for n, leg in getattr(self, k).items()]
-        yield from _truths(limbs, known)
-        known = {**known, **dict.fromkeys(self.leg, "truth")}
-        formulas = [(f".outcome[{i}].when", o.when) for i, o in enumerate(self.outcome)]
-        yield from _truths([(".applies", self.applies), *formulas], known)
+    @model_validator(mode="wrap")
+    @classmethod
+    def _everything_at_once(cls, raw: Any, read: ModelWrapValidatorHandler[Self]) -> Self:
+        """Problems of single keys and problems between keys (names, types, dates) in one error."""
+        between = tuple(_between_keys(raw)) if isinstance(raw, Mapping) else ()
+        text = "; ".join(str(p) for p in between)
+        found = PydanticCustomError("rule", "{text}", {"problems": between, "text": text})
+        try:
+            card = read(raw)
+        except ValidationError as error:
+            if not between:
+                raise
+            details = [_again(e) for e in error.errors()]
+            details.append(InitErrorDetails(type=found, loc=(), input=raw))
+            raise ValidationError.from_exception_data(cls.__name__, details) from None
+        if between:
+            raise found
+        return card
 
 
-def _truths(formulas: list[tuple[str, Expression]], known: dict[str, Type]) -> Iterator[Problem]:
-    for where, formula in formulas:
+def _again(error: ErrorDetails) -> InitErrorDetails:
+    """An error as one that can be raised once more."""
+    kind: Any = error["type"]
+    context = error.get("ctx") or {}
+    if "problems" in context:
+        kind = PydanticCustomError(kind, "{text}", context)
+    return InitErrorDetails(type=kind, loc=error["loc"], input=error["input"], ctx=context)
+
+
+def _between_keys(raw: Mapping[str, Any]) -> Iterator[Problem]:
+    """What is wrong between the keys of a rule; parts that do not parse are left to their own messages."""
+    yield from _date_problems(raw)
+    known: dict[str, Type] = {**TYPES, **dict.fromkeys(_table(raw, "parameter"), "number")}
+    for name in [n for key in ("parameter", "define", "exclude", "leg") for n in _table(raw, key)]:
+        if name in TYPES:
+            yield Problem("a name of the rule hides a variable", "", name, remedy="give it another name")
+    for name, text in _table(raw, "define").items():
         found: list[Problem] = []
-        kind = type_of(formula.tree, known, found)
-        if kind not in (None, "truth"):
-            found.append(Problem(f"must be true or false, not a {kind}", got=formula.text))
-        yield from _placed(found, where)
+        formula = _formula(text)
+        known = {**known, name: (type_of(formula.tree, known, found) if formula else None) or "truth"}
+        yield from _placed(found, f".define.{name}")
+    for key in ("exclude", "leg"):
+        for name, leg in _table(raw, key).items():
+            yield from _truth(_formula(_part(leg, "when")), known, f".{key}.{name}.when")
+    known = {**known, **dict.fromkeys(_table(raw, "leg"), "truth")}
+    yield from _truth(_formula(raw.get("applies")), known, ".applies")
+    outcomes = raw.get("outcome", ())
+    for i, outcome in enumerate(outcomes if isinstance(outcomes, (list, tuple)) else ()):
+        yield from _truth(_formula(_part(outcome, "when")), known, f".outcome[{i}].when")
+
+
+def _date_problems(raw: Mapping[str, Any]) -> Iterator[Problem]:
+    spans = [("effective_to", raw.get("effective_from"), raw.get("effective_to"))]
+    suspended = raw.get("suspended", ())
+    for i, span in enumerate(suspended if isinstance(suspended, (list, tuple)) else ()):
+        start = _part(span, "from") or _part(span, "start")
+        spans.append((f"suspended[{i}].to", start, _part(span, "to") or _part(span, "end")))
+    for where, start, end in spans:
+        if isinstance(start, date) and isinstance(end, date) and end < start:
+            yield Problem("ends before it begins", f".{where}", str(end), f"{start} or later")
+    if raw.get("status", "in_force") == "in_force" and raw.get("effective_from", True) is None:
+        yield Problem("a rule in force needs effective_from", ".effective_from")
+
+
+def _table(raw: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = raw.get(key)
+    return value if isinstance(value, Mapping) else {}
+
+
+def _part(value: Any, key: str) -> Any:
+    return value.get(key) if isinstance(value, Mapping) else getattr(value, key, None)
+
+
+def _formula(text: Any) -> Expression | None:
+    if isinstance(text, Expression):
+        return text
+    try:
+        return Expression.parse(text)
+    except InputError:
+        return None
+
+
+def _truth(formula: Expression | None, known: dict[str, Type], where: str) -> Iterator[Problem]:
+    if formula is None:
+        return
+    found: list[Problem] = []
+    kind = type_of(formula.tree, known, found)
+    if kind not in (None, "truth"):
+        found.append(Problem(f"must be true or false, not a {kind}", got=formula.text))
+    yield from _placed(found, where)
 
 
 def _placed(problems: list[Problem], where: str) -> Iterator[Problem]:
