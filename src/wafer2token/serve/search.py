@@ -181,7 +181,7 @@ def plan_serving(
     key = (lambda o: chips_for(o, place, rate)[0]) if by == "chips" else (lambda o: o.cost_per_mtok_usd * chips_for(o, place, rate)[0] * o.rate_per_chip)
     ranked = sorted(good, key=lambda o: (key(o), o.tpot_s))
     nearest: ServeResult | None = None
-    for option in _distinct(ranked, tries):
+    for option in _worth_trying(ranked, objectives, tries):
         tried = _simulated(shape, on, place, option, rate, isl, osl, objectives, stack, seed, num_prompts)
         if tried is not None and tried[1].meets:
             counts, served = tried
@@ -193,12 +193,17 @@ def plan_serving(
                           f"{describe(ranked[0])}: {said}")  # fmt: skip
 
 
-def _distinct(ranked: Sequence[Option], most: int) -> list[Option]:
-    """The first options of different splits and modes."""
-    seen: dict[tuple[Any, ...], Option] = {}
-    for o in ranked:
-        seen.setdefault((o.plan.tp, o.plan.pp, o.plan.dp, o.plan.ep, o.plan.weights, o.mode), o)
-    return list(seen.values())[:most]
+def _worth_trying(ranked: Sequence[Option], slo: Sequence[Objective], most: int) -> list[Option]:
+    """The first options of different splits and modes, some at the limits, some with room for what varies."""
+    out: list[Option] = []
+    for margin in (1.0, 0.85, 0.7):
+        tighter = [replace(o, limit_s=margin * o.limit_s) for o in slo]
+        seen: dict[tuple[Any, ...], Option] = {}
+        for o in ranked:
+            if meets(o, tighter):
+                seen.setdefault((o.plan.tp, o.plan.pp, o.plan.dp, o.plan.ep, o.plan.weights, o.mode), o)
+        out += [o for o in list(seen.values())[: max(most // 3, 1)] if o not in out]
+    return out
 
 
 def chips_for(option: Option, place: Site, rate: float) -> tuple[float, tuple[int, int]]:
@@ -224,7 +229,7 @@ def _simulated(shape: ModelShape, on: str, place: Site, option: Option, rate: fl
         limits = replace(option.plan, max_num_seqs=int(max(2 * option.batch, 16)))
         try:
             served = serve(shape, on, isl=isl, osl=osl, rate=rate, slo=slo, plan=limits, replicas=replicas, pd=pd, stack=stack,
-                           seed=seed, num_prompts=max(n, int(20 * rate)) if rate < 50 else n * 3, prefix_cache=False)  # fmt: skip
+                           seed=seed, num_prompts=int(max(n, 20 * rate, 6 * rate * osl * option.tpot_s)), prefix_cache=False)  # fmt: skip
         except W2TError:
             return last
         last = ((pd or (0, replicas)), served)
