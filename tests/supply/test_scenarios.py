@@ -90,6 +90,15 @@ def test_unknown_scenario_names_the_near_ones():
         supply("hbm_gon", samples=10)
 
 
+@pytest.mark.parametrize("what", ["units", "fleet", "h100e"])
+def test_every_view_counts_the_same_chips(actual, what):
+    totals = [sum(actual.by(view, what).values()) for view in ("chip", "owner", "maker", "pathway")]
+    if what == "h100e":
+        totals[-1] = totals[-1] - actual.inputs.now("rented_h100e")
+    for total in totals[1:]:
+        assert np.allclose(total, totals[0])
+
+
 def test_flows_add_up(actual):
     for year in (2024, 2025, 2026):
         for links in (silicon(actual, year), stacks(actual, year)):
@@ -124,7 +133,7 @@ def test_the_default_table_flags_assumed_inputs_in_the_same_line():
     assert max(len(line) for line in lines) <= 100
 
 
-@pytest.mark.parametrize("view", ["owner", "chip", "pathway"])
+@pytest.mark.parametrize("view", ["owner", "chip", "pathway", "maker"])
 def test_json_and_csv(view):
     run = CliRunner()
     document = json.loads(run.invoke(command, ["--samples", "50", "--by", view, "--json"], catch_exceptions=False).stdout)

@@ -175,7 +175,7 @@ def _design(asked: dict[str, Any], fmt: str | None) -> None:
     options = {n: asked[n] for n in ("from_", "hq", "view", "after_horizon", "with_unverified")}
     found = frontier(
         areas, asked["to"], asked["on"], datacenter=not asked["consumer"],
-        verdict="licence" if asked["licensable"] else "free", party_id=asked["party"], **options,
+        verdict="licence" if asked["licensable"] else "free", party=asked["party"], **options,
     )  # fmt: skip
     document = found.to_dict()
     work = None

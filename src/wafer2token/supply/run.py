@@ -57,9 +57,10 @@ def evaluate(inputs: Inputs, plan: Scenario | None = None, progress: Progress | 
     """Runs the model on given inputs: the same arrays in, the same result out."""
     step = progress or (lambda name: None)
     step("wafers and dies")
-    arriving = engine.supplies(inputs)
+    planned = engine.supplies(inputs)
     step("packages")
-    packaging = engine.package(inputs, arriving)
+    packaging = engine.package(inputs, planned)
+    arriving = engine.settle(inputs, planned, packaging.taken)
     others = engine.others(inputs, arriving)
     step("fleets")
     delivered = fleet.deliveries(inputs, packaging, others)
