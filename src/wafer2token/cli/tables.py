@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from wafer2token.evidence.units import format_range
+from wafer2token.study.claims import label
 from wafer2token.study.result import RunResult
 from wafer2token.study.verdict import Verdict
 
@@ -64,12 +65,12 @@ def claim_card_rows(cards: Sequence[Any]) -> list[dict[str, Any]]:
     """Claim cards as rows."""
     return [
         {
-            "id": c.number,
+            "id": label(c),
             "document": c.document,
-            "kind": c.kind,
+            "form": c.form,
             "grade": c.seed_grade,
             "status": c.status,
-            "claim": c.claim,
+            "statement": c.statement,
         }
         for c in cards
     ]
