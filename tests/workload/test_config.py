@@ -1,6 +1,7 @@
 """Reading config.json: old and new spellings, nested text parts, and every way of being broken."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -169,3 +170,9 @@ def test_a_damaged_configuration_is_read_or_refused_but_never_crashes(name, data
         total, refusals = None, error.problems
     assert total is None or total > 0
     assert total is not None or all(p.what and p.where for p in refusals)
+
+
+def test_the_page_on_models_lists_every_architecture():
+    page = (Path(__file__).parents[2] / "docs" / "models.md").read_text()
+    listed = page.partition("## Architectures")[2].partition("Where transformers")[0]
+    assert set(re.findall(r"`(\w+)`", listed)) - {"model_type"} == set(supported())
