@@ -8,7 +8,7 @@ from datetime import date
 from pathlib import Path
 
 _TIMES = frozenset({"floor", "reduction", "eager", "replay", "launch", "hop", "knee", "exchange_launch", "exchange_hop", "switch_latency", "latency"})  # fmt: skip
-_SIZES = frozenset({"ramp_bytes"})
+_SIZES: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from wafer2token.chip.attention import TILE, decode_seconds, prefill_seconds
+from wafer2token.chip.attention import ROWS, TILE, decode_seconds, prefill_seconds
 from wafer2token.chip.formats import stored_bytes
 from wafer2token.chip.machine import Accelerator, lead
 from wafer2token.chip.matmul import matmul_seconds
@@ -68,10 +68,11 @@ def _product(
     many = positive("groups", groups, least=0.0)
     ndim = max(np.ndim(v) for v in (rows, columns, inner, many))
     act, weight = stored_bytes(dtype), stored_bytes(weight_dtype or dtype)
-    traffic = many * (act * rows * inner + weight * inner * columns + OUTPUT_BYTES * rows * columns)
+    weights = many * weight * inner * columns
+    activations = many * (act * rows * inner + OUTPUT_BYTES * rows * columns)
     peak, bandwidth = lead(acc.peak(dtype), ndim), lead(acc.hbm_bytes_per_s, ndim)
     fit = acc.fit(family, dtype).values
-    time = matmul_seconds(fit, rows, columns, inner, many, peak, bandwidth, acc.units, traffic)
+    time = matmul_seconds(fit, rows, columns, inner, many, peak, bandwidth, acc.units, weights, activations)
     return _finished(acc, family, dtype, time, ndim, graph)
 
 
@@ -146,10 +147,10 @@ def attention_decode_time(
     fit = acc.fit(family, dtype).values
     stored = dq if mla else dq + dv
     traffic = b * (hk * steps * stored * stored_bytes(kv_dtype) + q * h * (dq + dv) * OUTPUT_BYTES)
-    rows = np.maximum(q * h / hk, fit.rows) * hk
-    flops = 2.0 * b * rows * steps * (dq + dv)
+    flops = 2.0 * b * np.ceil(q * h / hk / ROWS) * ROWS * hk * steps * (dq + dv)
     time = decode_seconds(
-        fit, flops, traffic, seen, lead(acc.peak(dtype), ndim), lead(acc.hbm_bytes_per_s, ndim)
+        fit, flops, traffic, seen, b * hk, (dq + dv) / 2.0, lead(acc.peak(dtype), ndim), lead(acc.hbm_bytes_per_s, ndim),
+        acc.units,
     )  # fmt: skip
     return _finished(acc, family, dtype, time, ndim, graph)
 
