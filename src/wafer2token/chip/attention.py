@@ -13,8 +13,6 @@ Array = npt.NDArray[np.float64]
 
 TILE = 128.0
 """Query rows of one tile, and the step in which keys are read."""
-ROWS = 64.0
-"""Query rows that the matrix unit computes at once in decode: the heads of a group are padded to it."""
 FULL_HEAD = 128.0
 """Head size at which the matrix unit is full in the fits."""
 
@@ -56,6 +54,7 @@ class DecodeFit:
         overlap: exponent p of (t_compute^p + t_memory^p)^(1/p).
         splits: parts into which the cache of one sequence and key head is cut at most.
         head_power: the bandwidth reached goes as (head size / 128)^head_power below 128.
+        rows: query rows that the matrix unit computes at once: the heads of a group are padded to it.
     """
 
     floor: float
@@ -65,6 +64,7 @@ class DecodeFit:
     overlap: float
     splits: float
     head_power: float
+    rows: float
 
 
 def prefill_columns(q_len: Array, kv_len: Array, window: Array, causal: bool) -> tuple[Array, Array]:
@@ -83,7 +83,7 @@ def prefill_columns(q_len: Array, kv_len: Array, window: Array, causal: bool) ->
     first = np.minimum(kv_len - q_len + np.minimum(TILE, q_len), longest)
     growing = np.minimum(np.ceil((longest - first) / TILE), tiles - 1.0)
     total = tiles * first + growing * (growing + 1.0) / 2.0 * TILE + (tiles - 1.0 - growing) * (longest - first)
-    return np.maximum(total, tiles * np.minimum(TILE, longest)), longest
+    return np.minimum(total, tiles * longest), longest
 
 
 def prefill_seconds(fit: PrefillFit, batch: Array, q_len: Array, kv_len: Array, heads: Array, width: Array, traffic: Array,
@@ -117,7 +117,7 @@ def decode_seconds(
 
     Args:
         fit: the parameters.
-        flops: arithmetic with query rows padded to `ROWS` per key head [FLOP].
+        flops: arithmetic with query rows padded to ``fit.rows`` per key head [FLOP].
         traffic: bytes read and written, the cache in steps of `TILE` tokens [B].
         kv_len: tokens that are read per sequence.
         tasks: sequences times key heads.

@@ -73,9 +73,10 @@ def stacks(chip: str) -> list[str]:
 def family_fit(chip: str, vendor: str, stack: str | None, family: str, dtype: str) -> FamilyFit:
     """The parameters to use, from the nearest measured thing.
 
-    In this order: the chip itself; chips made of the same die; the class of the chip's platform; all chips. Within
-    each the named stack before the default one, the data type before the one that stands in for it, the family
-    before the one that stands in. What does not come from the chip itself carries the spread of its class.
+    In this order: the family on the chip itself, on chips made of the same die, the family that stands in on the chip
+    itself, the family over the class of the chip's platform or all chips, and the one that stands in likewise. Within
+    each the named stack before the default one and the data type before the one that stands in for it. What does not
+    come from the chip itself carries the spread of its class.
 
     Raises:
         InputError: unknown stack or family.
@@ -87,14 +88,18 @@ def family_fit(chip: str, vendor: str, stack: str | None, family: str, dtype: st
     names = _known_stacks() | {kind, *_PLATFORM.values()}
     if stack is not None and stack not in names:
         raise InputError(unknown("stack", stack, sorted(names)))
-    for fam in dict.fromkeys((family, _STANDS_IN.get(family, family))):
-        for d in _dtypes(dtype):
-            if card := _card("chip", (chip,), stack, fam, d):
-                return _fit(card, fam, "calibrated", None)
-            if card := _card("chip", same_die(chip), stack, fam, d):
-                return _fit(card, fam, "inherited", _class_card(kind, fam, d))
-            if card := _class_card(kind, fam, d):
-                return _fit(card, fam, "inherited", card)
+    spare = _STANDS_IN.get(family)
+    own, siblings = (chip,), same_die(chip)
+    for subject, targets, fam in (
+        ("chip", own, family), ("chip", siblings, family), ("chip", own, spare), ("class", (), family),
+        ("chip", siblings, spare), ("class", (), spare),
+    ):  # fmt: skip
+        for d in _dtypes(dtype) if fam else ():
+            card = _class_card(kind, fam, d) if subject == "class" else _card("chip", targets, stack, fam, d)
+            if card is not None:
+                basis = "calibrated" if targets == own and fam == family else "inherited"
+                spread = None if targets == own else _class_card(kind, fam, d)
+                return _fit(card, fam, basis, spread)
     raise EvidenceError(f"no calibration for {family} ({dtype}) on {chip}, nor for its class")
 
 

@@ -13,7 +13,13 @@ import numpy.typing as npt
 from wafer2token.catalog import get
 from wafer2token.chip.fits import FamilyFit, stacks
 from wafer2token.chip.formats import stored_bytes
-from wafer2token.chip.kernels import OUTPUT_BYTES, attention_decode_time, attention_prefill_time, grouped_matmul_time, matmul_time
+from wafer2token.chip.kernels import (
+    OUTPUT_BYTES,
+    attention_decode_time,
+    attention_prefill_time,
+    grouped_matmul_time,
+    matmul_time,
+)
 from wafer2token.chip.machine import Accelerator, accelerator
 from wafer2token.chip.matmul import roofline_seconds
 from wafer2token.chip.points import Row, rows_of
@@ -125,7 +131,8 @@ def _work(row: Row, c: Mapping[str, Array]) -> tuple[Array, Array]:
     act, weight = stored_bytes(row.dtype), stored_bytes(row.weight_dtype or row.dtype)
     if row.family in ("gemm", "grouped_gemm"):
         m, many = c.get("m", c.get("tokens_per_expert")), c.get("groups", c.get("experts"))
-        assert m is not None and many is not None
+        assert m is not None
+        assert many is not None
         traffic = many * (act * m * c["k"] + weight * c["k"] * c["n"] + OUTPUT_BYTES * m * c["n"])
         return 2.0 * many * m * c["n"] * c["k"], traffic
     window = c.get("window", np.zeros(()))
@@ -140,10 +147,11 @@ def _work(row: Row, c: Mapping[str, Array]) -> tuple[Array, Array]:
 
 
 _LLM = (1024.0, 32768.0)
+_SHORT = {"attention_prefill": "prefill", "attention_decode": "decode", "mla_decode": "mla"}
 
 
 def _group(row: Row) -> str:
-    return f"{row.chip} {row.family}" + (" (flagged)" if row.flag else "")
+    return f"{row.chip} {_SHORT.get(row.family, row.family)}" + (" (flagged)" if row.flag else "")
 
 
 def _tags(row: Row, fit: FamilyFit) -> tuple[str, ...]:
@@ -151,8 +159,10 @@ def _tags(row: Row, fit: FamilyFit) -> tuple[str, ...]:
     if row.flag:
         return (f"flagged: {row.flag}",)
     c = row.columns or {}
-    tags = [row.family, f"{row.family} {row.dtype}", f"{row.family}, {fit.basis}"]
+    name = _SHORT.get(row.family, row.family)
+    tags = [name, f"{name}, {fit.basis}"]
     if row.family == "gemm":
+        tags.append(f"gemm {row.dtype}")
         llm = all(_LLM[0] <= c[k] <= _LLM[1] for k in ("n", "k"))
         tags.append("gemm, LLM-shaped" if llm else "gemm, other shapes")
         if llm:

@@ -46,11 +46,11 @@ def _descend(
 ) -> tuple[float, Array]:  # fmt: skip
     from scipy.optimize import minimize
 
-    scale = np.where(start > 0, start, 1e-3 * high)
+    scale = np.where(start != 0, start, 1e-3 * (high - low))
 
     def objective(y: Array) -> float:
         x = y * scale
-        outside = np.maximum(low - x, 0.0) / high + np.maximum(x - high, 0.0) / high
+        outside = (np.maximum(low - x, 0.0) + np.maximum(x - high, 0.0)) / (high - low)
         return loss(_named(names, np.clip(x, low, high))) + 10.0 * float(outside.sum())
 
     done: Any = minimize(

@@ -76,7 +76,7 @@ def _row(raw: Mapping[str, str], default_id: str) -> Row:
     name = raw.get("op", "")
     if name not in _OPS and name not in _EXPERT and not name.startswith("p2p_"):
         return skip(f"unknown collective {name!r}")
-    if name.startswith("p2p_") and ("latency" in name or "RH" in name or "H" == name[-1:]):
+    if name.startswith("p2p_") and ("latency" in name or "RH" in name or name[-1:] == "H"):
         return skip("load and store latency or transfer with the host: not a collective between ranks")
     system, per = resolve_system(raw.get("system", ""))
     if not system:
@@ -156,7 +156,7 @@ def _point(row: Row) -> Point:
         time = _time(fab, row)
     except (InputError, InfeasibleError, EvidenceError) as error:
         return Point(row.id, group, row.seconds, skipped=str(error).splitlines()[0], source=row.source)
-    tier = fab.scale_out if row.span == "scale_out" or row.ranks > row.per_node >= 1 and row.ranks > fab.scale_up.size else fab.scale_up
+    tier = fab.scale_out if row.span == "scale_out" or (row.ranks > row.per_node >= 1 and row.ranks > fab.scale_up.size) else fab.scale_up
     low, high = min(tier.low, 0.0), max(tier.high, 0.0)
     if tier.basis == "calibrated":
         low, high = -math.hypot(low, tier.bias), math.hypot(high, tier.bias)

@@ -57,7 +57,7 @@ def read(folder: Path) -> Iterator[KernelTable]:
     for name, chip in CHIPS.items():
         for family, reader in _READERS.items():
             for stack_folder in sorted((folder / name / family).glob("*")):
-                versions = sorted(stack_folder.glob("*"), key=_version)
+                versions = sorted({f.parent for f in stack_folder.glob("*/*.parquet")}, key=_version)
                 if versions and stack_folder.name in ("vllm", "trtllm", "sglang"):
                     yield from reader(chip, stack_folder.name, versions[-1])
 

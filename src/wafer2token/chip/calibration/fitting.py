@@ -68,6 +68,11 @@ _IDENTIFIED = {
     "quantise": ("floor", "memory"),
 }
 """Parameters that a small table can tell apart; the others then stay at the class's values."""
+_ALTERNATIVES: dict[str, tuple[dict[str, float], ...]] = {
+    "attention_decode": ({"rows": 16.0}, {"rows": 64.0}),
+    "mla_decode": ({"rows": 16.0}, {"rows": 64.0}),
+}
+"""Parameters that take one of a few values: each is tried."""
 SMALL_TABLE = 150
 SEARCH: dict[str, dict[str, Range]] = {
     "gemm": _MATMUL,
@@ -143,11 +148,16 @@ def fit_tables(
     if others is not None and small:
         space = {k: space[k] for k in _IDENTIFIED[family]}
         kept = {k: v for k, v in others.items() if k not in space}
-    best = kept | search(lambda p: loss(kept | dict(p)), space, evaluations)
+    trials = []
+    for fixed in _ALTERNATIVES.get(family, ({},)):
+        given = kept | fixed
+        found = given | search(lambda p, given=given: loss(given | dict(p)), space, evaluations)  # type: ignore[misc]
+        trials.append((loss(found), found))
+    best = min(trials, key=lambda t: t[0])[1]
     checked = [(of(t), b if len(b) else a) for t, (a, b) in zip(tables, halves, strict=True)]
     residuals = [log_ratio(acc, table, best) for acc, table in checked]
     return Fitted(
-        family, dtype, {k: best[k] for k in SEARCH[family]},
+        family, dtype, {f.name: best[f.name] for f in fields(FAMILIES[family])},
         points=sum(len(t) for t in tables),
         held_out=sum(len(b) for _, b in halves),
         error=float(np.mean([np.abs(np.exp(-r) - 1.0).mean() for r in residuals])),

@@ -22,6 +22,8 @@ Array = npt.NDArray[np.float64]
 Report = Callable[[str], None]
 _ROWS, _EVALUATIONS = 250, 1500
 """Rows per table and evaluations of a search over many chips."""
+_USELESS = 0.6
+"""Error above which a fit is dropped and the class speaks for the chip."""
 _ONE_DIE = 0.2
 """Systematic error, as a logarithm, where only one die was measured and none could be left out."""
 _SAME_FIT = {"fp16": "bf16"}
@@ -52,6 +54,9 @@ def calibrate_kernels(tables: Iterable[KernelTable], out: Path, as_of: date, rep
         fitted = fit_tables(_pooled(members, grouped, key), others=_typical(typical, family, dtype))
         result = replace(fitted, dtype=dtype)
         report(f"{chip} {stack} {family} {dtype}: {result.points} points, error {result.error:.1%} ({result.held_out} held out)")
+        if result.error > _USELESS:
+            report(f"  not used: the form does not describe {chip} {stack} {family}")
+            continue
         typical.setdefault((family, dtype), dict(result.parameters))
         drafts.append(_chip_draft(chip, stack, result, members, as_of))
     drafts = _with_defaults(drafts)
