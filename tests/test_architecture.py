@@ -40,3 +40,9 @@ def test_every_verb_has_a_summary_and_an_example():
         command = import_module(f"wafer2token.cli.{verb.replace('-', '_')}").command
         assert command.help, verb
         assert f"w2t {verb}" in command.help, f"the help of {verb} shows no example"
+
+
+def test_every_bundled_card_loads():
+    from wafer2token.catalog import KINDS, all_cards
+
+    assert all(all_cards(kind) is not None for kind in KINDS)

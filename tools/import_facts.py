@@ -23,7 +23,7 @@ from facts_import.supply_sources import Sources
 from facts_import.systems import system_cards
 from facts_import.toml import many, one, write
 
-from wafer2token.catalog.loader import card_class
+from wafer2token.catalog.registry import card_class
 
 
 def load(path: Path) -> Any:

@@ -10,14 +10,56 @@ from pathlib import Path
 
 import yaml
 
-KEEP = ("id", "family", "kind", "grade", "target_metric", "weight", "group", "precision", "precision_label", "seq_len", "global_batch", "micro_batch",
-        "parallelism", "mfu_definition", "framework")  # fmt: skip
+KEEP = (
+    "id",
+    "family",
+    "kind",
+    "grade",
+    "target_metric",
+    "weight",
+    "group",
+    "precision",
+    "precision_label",
+    "seq_len",
+    "global_batch",
+    "micro_batch",
+    "parallelism",
+    "mfu_definition",
+    "framework",
+)
 SOURCE = ("title", "url", "section", "first_seen", "last_seen", "snapshot_date")
 HARDWARE = ("chip_key", "chip", "devices_per_node", "scale_up", "scale_out", "n_devices")
-MODEL = ("name", "layers", "hidden", "heads", "kv_heads", "ffn", "vocab", "swiglu", "experts", "top_k", "first_dense", "head_dim", "mla", "moe_ffn",
-         "shared_experts", "sliding_window", "params_b")  # fmt: skip
-MEASURED = ("tokens_per_s_per_device", "step_time_s", "tflops_per_device", "mfu", "samples_per_s_total", "total_gpu_hours", "time_to_train_min",
-            "total_tokens_t", "peak_memory_gib", "peak_reserved_gib")  # fmt: skip
+MODEL = (
+    "name",
+    "layers",
+    "hidden",
+    "heads",
+    "kv_heads",
+    "ffn",
+    "vocab",
+    "swiglu",
+    "experts",
+    "top_k",
+    "first_dense",
+    "head_dim",
+    "mla",
+    "moe_ffn",
+    "shared_experts",
+    "sliding_window",
+    "params_b",
+)
+MEASURED = (
+    "tokens_per_s_per_device",
+    "step_time_s",
+    "tflops_per_device",
+    "mfu",
+    "samples_per_s_total",
+    "total_gpu_hours",
+    "time_to_train_min",
+    "total_tokens_t",
+    "peak_memory_gib",
+    "peak_reserved_gib",
+)
 
 
 def part(record: dict, name: str, keys: tuple[str, ...]) -> dict:
@@ -26,8 +68,12 @@ def part(record: dict, name: str, keys: tuple[str, ...]) -> dict:
 
 def pack(record: dict) -> dict:
     out = {k: record[k] for k in KEEP if record.get(k) is not None}
-    return out | {"source": part(record, "source", SOURCE), "hardware": part(record, "hardware", HARDWARE), "model": part(record, "model", MODEL),
-                  "measured": part(record, "measured", MEASURED)}  # fmt: skip
+    return out | {
+        "source": part(record, "source", SOURCE),
+        "hardware": part(record, "hardware", HARDWARE),
+        "model": part(record, "model", MODEL),
+        "measured": part(record, "measured", MEASURED),
+    }
 
 
 def main() -> None:

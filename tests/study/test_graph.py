@@ -68,3 +68,15 @@ def test_two_graphs_share_draws_by_name():
     for g in (a, b):
         g.leaf("chip.x.tdp", number(10, 20))
     assert np.array_equal(a.values["chip.x.tdp"], b.values["chip.x.tdp"])
+
+
+def test_what_if_draws_are_not_inputs():
+    from wafer2token.evidence.sampling import recorded, unrecorded
+
+    with recorded() as drawn:
+        draw(number(1, 2), "a", 10, 0)
+        with unrecorded():
+            draw(number(5, 6), "a", 10, 0)
+            draw(number(5, 6), "b", 10, 0)
+    assert list(drawn) == ["a"]
+    assert drawn["a"].high == 2

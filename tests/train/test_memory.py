@@ -13,7 +13,20 @@ from wafer2token.workload import ModelShape, layer_kinds
 
 
 def gpt(hidden: int, layers: int, heads: int, vocab: int = 51200) -> ModelShape:
-    return ModelShape("gpt", "gpt2", hidden, layers, heads, heads, hidden // heads, vocab, 4 * hidden, ("full_attention",) * layers, ("dense",) * layers, mlp_gated=False)
+    return ModelShape(
+        "gpt",
+        "gpt2",
+        hidden,
+        layers,
+        heads,
+        heads,
+        hidden // heads,
+        vocab,
+        4 * hidden,
+        ("full_attention",) * layers,
+        ("dense",) * layers,
+        mlp_gated=False,
+    )
 
 
 def test_zero_stages_of_a_7_5b_model_on_64_ranks():
@@ -60,9 +73,20 @@ def test_sharding_and_recomputation_save_memory():
     base = Plan(dp=8, micro_batch=2, micro_batches=4)
     full = [float(memory(shape, Plan(dp=8, micro_batch=2, micro_batches=4, zero=z), 2048).total) for z in range(4)]
     assert full == sorted(full, reverse=True)
-    assert float(memory(shape, Plan(dp=8, micro_batch=2, micro_batches=4, recompute=2), 2048).total) < float(memory(shape, base, 2048).total)
+    assert float(memory(shape, Plan(dp=8, micro_batch=2, micro_batches=4, recompute=2), 2048).total) < float(
+        memory(shape, base, 2048).total
+    )
 
 
 def test_refusals_say_why():
     with pytest.raises(CannotExpressError, match="sequence length"):
-        read_case({"id": "x", "kind": "pretrain_steady_state", "target_metric": "step_time_s", "measured": {"step_time_s": 1}, "hardware": {"chip_key": "H100"}}, {})
+        read_case(
+            {
+                "id": "x",
+                "kind": "pretrain_steady_state",
+                "target_metric": "step_time_s",
+                "measured": {"step_time_s": 1},
+                "hardware": {"chip_key": "H100"},
+            },
+            {},
+        )

@@ -15,7 +15,14 @@ from wafer2token.train.plan import RECOMPUTE, SCHEDULES
     ],
 )
 def test_spellings_agree(text):
-    assert parse_plan(text) == {"tp": 8, "pp": 16, "cp": 2, "micro_batch": 1, "zero": 1, "recompute": RECOMPUTE.index("full")}
+    assert parse_plan(text) == {
+        "tp": 8,
+        "pp": 16,
+        "cp": 2,
+        "micro_batch": 1,
+        "zero": 1,
+        "recompute": RECOMPUTE.index("full"),
+    }
 
 
 def test_every_problem_at_once():

@@ -15,7 +15,18 @@ def test_pangu_prints_these_bubbles():
     assert bubble_fraction(8, 16, 6) == pytest.approx(0.068, abs=2e-4)
 
 
-@pytest.mark.parametrize(("schedule", "p", "m", "v"), [("1f1b", 8, 16, 1), ("gpipe", 4, 6, 1), ("interleaved", 8, 16, 6), ("interleaved", 4, 8, 2), ("zero_bubble", 8, 32, 1), ("zero_bubble", 4, 12, 1), ("1f1b", 1, 5, 1)])
+@pytest.mark.parametrize(
+    ("schedule", "p", "m", "v"),
+    [
+        ("1f1b", 8, 16, 1),
+        ("gpipe", 4, 6, 1),
+        ("interleaved", 8, 16, 6),
+        ("interleaved", 4, 8, 2),
+        ("zero_bubble", 8, 32, 1),
+        ("zero_bubble", 4, 12, 1),
+        ("1f1b", 1, 5, 1),
+    ],
+)
 def test_played_bubble_is_the_closed_form(schedule, p, m, v):
     played = simulate(schedule, p, m, 1.0, 1.0, 1.0, v)
     assert played.bubble_s == pytest.approx(float(bubble_seconds(SCHEDULES.index(schedule), p, v, 1.0, 1.0, 1.0)))

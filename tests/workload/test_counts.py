@@ -67,7 +67,7 @@ def test_known_exact_totals():
 def test_summary_derives_counts_without_numpy():
     script = (
         "import sys; from wafer2token.workload import model, summary; s = summary(model('llama_3_1_405b'));"
-        "print(s.total_parameters, s.kv_bytes_per_token, s.layers, 'numpy' in sys.modules)"
+        "print(s.total_parameters, s.kv_bytes_per_token_bf16, s.layers, 'numpy' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["405853388800", "516096", "{'gqa+dense':", "126}", "False"]

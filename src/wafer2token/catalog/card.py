@@ -6,11 +6,12 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
-from typing import Annotated, Any, Self, cast
+from typing import Annotated, Any, ClassVar, Self, cast
 
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
+from wafer2token.catalog.statement import Statement
 from wafer2token.evidence.errors import InputError
 from wafer2token.evidence.number import GRADES, Number
 
@@ -57,8 +58,17 @@ Area = Annotated[Number, Unit("m^2")]
 Frequency = Annotated[Number, Unit("Hz")]
 
 
+Evidence = Number | Statement
+
+
 class Card(BaseModel):
-    """Base of all cards: an id, a name, other names, and a date to which the card speaks."""
+    """Base of all cards: an id, a name, other names, and a date to which the card speaks.
+
+    ``columns`` names the fields that a list of the kind shows: dotted path (or paths, the first present wins,
+    joined by ``|``) to heading.
+    """
+
+    columns: ClassVar[dict[str, str]] = {}
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
@@ -70,7 +80,20 @@ class Card(BaseModel):
 
     def numbers(self) -> Iterator[tuple[str, Number]]:
         """Every number on the card with its dotted path, in the order of the fields."""
+        for path, item in self.evidence():
+            if isinstance(item, Number):
+                yield path, item
+
+    def evidence(self) -> Iterator[tuple[str, Evidence]]:
+        """Every number and statement on the card with its dotted path, in the order of the fields."""
         yield from _walk("", {name: getattr(self, name) for name in type(self).model_fields})
+
+    def cited(self) -> tuple[str, ...]:
+        """Every source of the card and of what stands on it, each once."""
+        found = [s for _, item in self.evidence() for s in item.all_sources]
+        own = getattr(self, "source", ())
+        found += [own] if isinstance(own, str) else [s for s in own if isinstance(s, str)]
+        return tuple(dict.fromkeys(s for s in found if s))
 
     def number(self, path: str) -> Number:
         """The number at a dotted path such as ``memory.bandwidth``; KeyError when there is none."""
@@ -99,8 +122,8 @@ def _replaced(value: Any, path: str, number: Number) -> Any:
     return {**value, key: _replaced(value[key], rest, number)}
 
 
-def _walk(path: str, value: object) -> Iterator[tuple[str, Number]]:
-    if isinstance(value, Number):
+def _walk(path: str, value: object) -> Iterator[tuple[str, Evidence]]:
+    if isinstance(value, (Number, Statement)):
         yield path, value
     elif isinstance(value, BaseModel):
         yield from _walk(path, {name: getattr(value, name) for name in type(value).model_fields})

@@ -1,40 +1,30 @@
-"""Reading cards: TOML text to frozen objects, with every problem of a file found at once."""
+"""The bundled cards by kind and name, overlays on them, and a user's own card files."""
 
 from __future__ import annotations
 
 import hashlib
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
-from importlib import import_module, resources
+from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any, cast
-
-from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
+from typing import Any
 
 from wafer2token.catalog.card import Card
-from wafer2token.catalog.registry import KINDS
+from wafer2token.catalog.reading import KeyLines, dotted, entries, is_list, load_toml, parse, read_cards, steps
+from wafer2token.catalog.registry import KINDS, check_kind
 from wafer2token.evidence.errors import InputError, Problem, nearest, unknown
 from wafer2token.evidence.number import Number
 
+_NAMING = re.compile(r"^(?:id|name)\s*=.*$|^aliases\s*=\s*\[[^\]]*\]", re.MULTILINE)
 _EXTERNAL_SOURCE = re.compile(r"^(https?://|doi:|.*\.txt$)")
 
 
 def _data() -> Traversable:
     return resources.files("wafer2token.catalog") / "data"
-
-
-def card_class(kind: str) -> type[Card]:
-    """The class that reads cards of a kind."""
-    if kind not in KINDS:
-        raise InputError(unknown("kind of card", kind, sorted(KINDS)))
-    module, name = KINDS[kind].split(":")
-    return cast("type[Card]", getattr(import_module(module), name))
 
 
 def ids(kind: str) -> list[str]:
@@ -53,9 +43,12 @@ def get(kind: str, name: str) -> Any:
 
 def find(name: str) -> list[tuple[str, Card]]:
     """Every card, of whatever kind, with this id or alias; InputError with the nearest names when there is none."""
-    hits = [(kind, all_cards(kind)[index[_normal(name)]]) for kind in KINDS if _normal(name) in (index := _index(kind))]
+    key = _normal(name)
+    kinds = [kind for kind in KINDS if _may_name(kind, key) and key in _names(kind)]
+    hits = [(kind, all_cards(kind)[_names(kind)[key]]) for kind in kinds]
     if not hits:
-        raise InputError(unknown("card", name, sorted({i for kind in KINDS for i in _index(kind).values()} - {""})))
+        every = [card for kind in KINDS for card in all_cards(kind).values()]
+        raise InputError(unknown("card", name, sorted({n for card in every for n in (card.id, *card.aliases)})))
     return hits
 
 
@@ -97,9 +90,44 @@ def number(name: str) -> Number:
 
 @cache
 def _index(kind: str) -> dict[str, str]:
-    cards = all_cards(kind)
-    out = {_normal(alias): card.id for card in cards.values() for alias in (*card.aliases, card.name)}
-    return out | {_normal(key): key for key in cards}
+    return _by_name([(card.id, (*card.aliases, card.name)) for card in all_cards(kind).values()])
+
+
+@cache
+def tables(kind: str) -> list[dict[str, Any]]:
+    """The cards of a kind as the TOML says, unread: enough to name and count them, and quick."""
+    return [{"id": default, **entry} for _, _, default, raw in _files_of(kind) for entry in entries(raw)]
+
+
+@cache
+def _names(kind: str) -> dict[str, str]:
+    """The same as ``_index``, without reading the cards."""
+    return _by_name([(t["id"], (*t.get("aliases", ()), t.get("name", t["id"]))) for t in tables(kind)])
+
+
+def _by_name(cards: list[tuple[str, tuple[str, ...]]]) -> dict[str, str]:
+    out = {_normal(alias): key for key, others in cards for alias in others}
+    return out | {_normal(key): key for key, _ in cards}
+
+
+def _may_name(kind: str, key: str) -> bool:
+    """Whether some id, name or alias of the kind holds the key: quick, without parsing."""
+    return any(key in _normal(" ".join([default, *_NAMING.findall(text)])) for _, text, default in _texts(kind))
+
+
+@cache
+def _texts(kind: str) -> list[tuple[str, str, str]]:
+    """The bundled files of a kind: name for messages, text, default id."""
+    folder = _data() / kind
+    files = sorted(folder.iterdir(), key=lambda f: f.name) if folder.is_dir() else []
+    texts = [(f.name, f.read_text(encoding="utf-8")) for f in files if f.name.endswith(".toml")]
+    return [(f"{kind}/{name}", text, name[:-5]) for name, text in texts]
+
+
+@cache
+def _files_of(kind: str) -> list[tuple[str, str, str, dict[str, Any]]]:
+    """The bundled files of a kind: name for messages, text, default id, parsed TOML."""
+    return [(where, text, default, load_toml(text, where)) for where, text, default in _texts(kind)]
 
 
 def _normal(name: str) -> str:
@@ -109,22 +137,21 @@ def _normal(name: str) -> str:
 @cache
 def all_cards(kind: str) -> dict[str, Any]:
     """All bundled cards of a kind by id."""
-    folder = _data() / kind
+    check_kind(kind)
     out: dict[str, Card] = {}
+    stands_in: dict[str, str] = {}
     problems: list[Problem] = []
-    files = sorted(folder.iterdir(), key=lambda f: f.name) if folder.is_dir() else []
-    for file in files:
-        if not file.name.endswith(".toml"):
-            continue
+    for where, text, default, raw in _files_of(kind):
         try:
-            cards = parse(file.read_text(encoding="utf-8"), kind, f"{kind}/{file.name}", default_id=file.name[:-5])
+            cards = read_cards(raw, text, kind, where, default)
         except InputError as error:
             problems += error.problems
             continue
         for card in cards:
             if card.id in out:
-                problems.append(Problem("duplicate id", f"{kind}/{file.name}", card.id, remedy="give it another id"))
-            out[card.id] = card
+                remedy = f"{stands_in[card.id]} has it too: drop or rename one"
+                problems.append(Problem("duplicate id", where, card.id, remedy=remedy))
+            out[card.id], stands_in[card.id] = card, where
     if problems:
         raise InputError(problems)
     return out
@@ -139,13 +166,16 @@ def read_file(path: str | Path, kind: str) -> list[Any]:
         raise InputError(Problem(f"cannot read: {error}", str(path))) from None
     cards = parse(text, kind, file.name, default_id=file.stem)
     known = set(all_cards("source"))
-    problems = [
-        Problem("unknown source", f"{file.name} ${card.id}.{where}", source, remedy=_source_remedy(source, known))
-        for card in cards
-        for where, number in card.numbers()
-        for source in number.all_sources
-        if source not in known and not _EXTERNAL_SOURCE.match(source)
-    ]
+    lines, many = KeyLines(text), is_list(load_toml(text, file.name))
+    problems: list[Problem] = []
+    for i, card in enumerate(cards):
+        cited = [(where, source) for where, item in card.evidence() for source in item.all_sources]
+        own = [("source", source) for source in card.cited() if source not in {s for _, s in cited}]
+        for where, source in (*cited, *own):
+            if source not in known and not _EXTERNAL_SOURCE.match(source):
+                at = (*(("card", i) if many else ()), *steps(where))
+                place = f"{file.name}:{lines.at(at)} {dotted(at)}"
+                problems.append(Problem("unknown source", place, source, remedy=_source_remedy(source, known)))
     if problems:
         raise InputError(problems)
     return cards
@@ -159,108 +189,6 @@ def source_resolves(source: str) -> bool:
 def _source_remedy(source: str, known: set[str]) -> str:
     close = nearest(source, known)
     return f"did you mean {', '.join(close)}?" if close else "add a source card, or give the address itself"
-
-
-def load_toml(text: str, where: str) -> dict[str, Any]:
-    """Parsed TOML; a syntax error becomes an InputError with its line."""
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        match = re.search(r"\(at line (\d+), column (\d+)\)", str(error))
-        place = f"{where}:{match.group(1)}:{match.group(2)}" if match else where
-        raise InputError(Problem(f"broken TOML: {re.sub(r' *[(]at .*', '', str(error))}", place)) from None
-
-
-def parse(text: str, kind: str, where: str, default_id: str = "") -> list[Any]:
-    """The cards in a TOML text: one card, or many as ``[[card]]`` tables."""
-    raw = load_toml(text, where)
-    many = set(raw) == {"card"} and isinstance(raw["card"], list)
-    entries: list[dict[str, Any]] = raw["card"] if many else [{"id": default_id, **raw}]
-    reader = card_class(kind)
-    out: list[Card] = []
-    problems: list[Problem] = []
-    lines = KeyLines(text)
-    for i, entry in enumerate(entries):
-        prefix: tuple[str | int, ...] = ("card", i) if many else ()
-        try:
-            out.append(reader.model_validate(entry))
-        except ValidationError as error:
-            problems += [p for e in error.errors() for p in _problems(e, where, lines, prefix, reader)]
-    if problems:
-        raise InputError(problems)
-    return out
-
-
-def _problems(
-    error: ErrorDetails, where: str, lines: KeyLines, prefix: tuple[str | int, ...], reader: type[BaseModel]
-) -> list[Problem]:
-    """One pydantic error as problems in the house's form."""
-    location = (*prefix, *error["loc"])
-    place = f"{where}:{lines.at(location)} {_dotted(location)}"
-    nested = cast("tuple[Problem, ...]", (error.get("ctx") or {}).get("problems", ()))
-    if nested:
-        return [Problem(p.what, f"{place}{p.where}", p.got, p.allowed, p.remedy) for p in nested]
-    if error["type"] == "extra_forbidden":
-        known = _fields(reader, error["loc"][:-1])
-        close = nearest(str(error["loc"][-1]), known, n=1)
-        remedy = f'did you mean "{close[0]}"?' if close else f"known here: {', '.join(known)}"
-        return [Problem("unknown key", place, error["loc"][-1], remedy=remedy)]
-    got = None if error["type"] == "missing" else error["input"]
-    return [Problem(error["msg"][0].lower() + error["msg"][1:], place, got)]
-
-
-def _fields(reader: type[BaseModel], path: tuple[str | int, ...]) -> list[str]:
-    """The keys that a nested place of a card knows."""
-    model: Any = reader
-    for step in path:
-        field = model.model_fields.get(step) if hasattr(model, "model_fields") else None
-        annotation = getattr(field, "annotation", None)
-        options = [annotation, *getattr(annotation, "__args__", ())]
-        model = next((o for o in options if isinstance(o, type) and issubclass(o, BaseModel)), None)
-        if model is None:
-            return []
-    return list(model.model_fields)
-
-
-def _dotted(location: tuple[str | int, ...]) -> str:
-    return "$" + "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in location)
-
-
-class KeyLines:
-    """On which line of a TOML text a key stands; for messages, so the nearest known parent will do."""
-
-    _HEADER = re.compile(r"^\s*(\[\[?)\s*([^\]]+?)\s*\]\]?\s*(?:#.*)?$")
-    _KEY = re.compile(r"^\s*([A-Za-z0-9_\-.\"']+)\s*=")
-
-    def __init__(self, text: str):
-        self._lines: dict[tuple[str | int, ...], int] = {}
-        counts: dict[tuple[str | int, ...], int] = {}
-        table: tuple[str | int, ...] = ()
-        for number, line in enumerate(text.splitlines(), 1):
-            if header := self._HEADER.match(line):
-                path: tuple[str | int, ...] = tuple(p.strip("\"' ") for p in header.group(2).split("."))
-                if header.group(1) == "[[":
-                    counts[path] = counts.get(path, -1) + 1
-                table = self._indexed(path, counts)
-                self._lines[table] = number
-            elif key := self._KEY.match(line):
-                self._lines[(*table, *(p.strip("\"'") for p in key.group(1).split(".")))] = number
-
-    @staticmethod
-    def _indexed(path: tuple[str | int, ...], counts: dict[tuple[str | int, ...], int]) -> tuple[str | int, ...]:
-        out: tuple[str | int, ...] = ()
-        for i, step in enumerate(path):
-            out = (*out, step)
-            if path[: i + 1] in counts:
-                out = (*out, counts[path[: i + 1]])
-        return out
-
-    def at(self, location: tuple[str | int, ...]) -> int:
-        """The line of a key, or of its nearest parent that has one (1 when none has)."""
-        for end in range(len(location), 0, -1):
-            if location[:end] in self._lines:
-                return self._lines[location[:end]]
-        return 1
 
 
 def numbers_of(kind: str) -> list[tuple[str, Number]]:

@@ -36,7 +36,7 @@ def command(a: str, b: str, model: str | None, chips: int | None, isl: int, osl:
 
     result = compare(a, b, model=model, chips=chips, isl=isl, osl=osl, tpot=tpot, samples=samples, seed=seed)
     rows = [s.shown() for s in result.sides] if fmt is None else [asdict(s) for s in result.sides]
-    columns = {"measure": "", "a": result.a, "b": result.b, "ratio": "A/B", "better": "P(A better)", "grade": "weakest"}
+    columns = {"measure": "", "a": result.a, "b": result.b, "ratio": "A/B", "better": "A wins", "grade": "weakest"}
     if fmt == "csv":
         columns = {"measure": "", "unit": "", "a": "", "b": "", "ratio": "", "a_better": "", "grade": ""}
     emit(rows, columns, f"{result.a} against {result.b}: median (p5-p95)", fmt, result.to_dict())

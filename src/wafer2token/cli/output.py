@@ -14,6 +14,7 @@ import click
 F = TypeVar("F", bound=Callable[..., Any])
 Row = Mapping[str, Any]
 WIDTH = 100
+_KEEP = 24  # words up to this long are not broken
 
 
 def formats(command: F) -> F:
@@ -73,14 +74,30 @@ def _table(rows: Sequence[Row], headings: Mapping[str, str], title: str, note: s
         title=Text(title) if title else None, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False, expand=False
     )
     numeric = {k for k in headings if rows and all(_is_number(r.get(k)) for r in rows)}
-    for key, heading in headings.items():
-        table.add_column(heading, justify="right" if key in numeric else "left", overflow="fold")
+    screen = console()
+    widths = column_widths([[heading, *(_cell(r.get(key)) for r in rows)] for key, heading in headings.items()], screen.width)
+    for (key, heading), width in zip(headings.items(), widths, strict=True):
+        table.add_column(heading, justify="right" if key in numeric else "left", overflow="fold", width=width)
     for row in rows:
         table.add_row(*(Text(_cell(row.get(k))) for k in headings))
-    screen = console()
     screen.print(table)
     if note:
         screen.print(Text(note), style="dim")
+
+
+def column_widths(columns: Sequence[Sequence[str]], total: int) -> list[int]:
+    """Widths of table columns that fit ``total``: the widest give way first, and none below its longest word."""
+    widths = [max(map(len, cells)) for cells in columns]
+    least = [min(max(len(w) for cell in cells for w in cell.split() or [""]), _KEEP) for cells in columns]
+    spare = sum(widths) + 3 * len(columns) - total
+    while spare > 0:
+        room = [w - m for w, m in zip(widths, least, strict=True)]
+        if not any(r > 0 for r in room):
+            break
+        i = max((i for i, r in enumerate(room) if r > 0), key=lambda i: widths[i])
+        widths[i] -= 1
+        spare -= 1
+    return widths
 
 
 def console() -> Any:

@@ -12,43 +12,64 @@ if TYPE_CHECKING:
     from wafer2token.supply import SupplyResult
 
 STEPS = 4
+SHOWN = ("quarters", "drivers", "sobol", "claimants", "backtest", "posterior", "worth", "shadow", "knock-outs", "way-round",
+         "suppliers", "flows", "cost", "tools")  # fmt: skip
 
 
 @click.command(name="supply")
 @click.option("--scenario", help="A bundled scenario (see --list) or a TOML file; history as it went if left out.")
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE[@DATE]", help="Set an input, always or from a date.")
 @click.option("--until", default="2028Q4", show_default=True, help="Last quarter: 2028Q4, 2028-12 or 2028.")
-@click.option("--by", "view", type=click.Choice(["owner", "chip", "pathway"]), help="Break deliveries down.")
-@click.option("--samples", default=4000, show_default=True, help="Number of samples.")
-@click.option("--seed", default=0, show_default=True, help="Seed; the same seed gives the same bytes.")
-@click.option("--drivers", is_flag=True, help="What moves each year's Ascend units, by rank correlation.")
+@click.option("--by", "view", type=click.Choice(["owner", "chip", "pathway", "maker"]), help="Break deliveries down.")
+@click.option("--what", type=click.Choice(["units", "fleet", "h100e"]), default="units", show_default=True,
+              help="With --by: deliveries, chips in service, or their worth in H100s.")  # fmt: skip
+@click.option("--show", type=click.Choice(SHOWN), default="quarters", show_default=True, help="Another view of the run.")
+@click.option("--input", "about", default="reported_yield", show_default=True, help="With --show claimants: the contested input.")
+@click.option("--target", default="2027=1000000", show_default=True, metavar="YEAR=CHIPS", help="With --show way-round.")
+@click.option("--lose", default="NL", show_default=True, help="With --show suppliers: countries or suppliers lost, by comma.")
+@click.option("--samples", default=4000, show_default=True, type=click.IntRange(10), help="Number of samples.")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="The same seed gives the same bytes.")
 @click.option("--list", "list_only", is_flag=True, help="The bundled scenarios and the inputs that --set knows.")
 @formats
-def command(scenario: str | None, settings: tuple[str, ...], until: str, view: str | None, samples: int, seed: int,
-            drivers: bool, list_only: bool, fmt: str | None) -> None:  # fmt: skip
+def command(scenario: str | None, settings: tuple[str, ...], until: str, view: str | None, what: str, show: str, about: str,
+            target: str, lose: str, samples: int, seed: int, list_only: bool, fmt: str | None) -> None:  # fmt: skip
     """Chips by quarter from wafers, dies, HBM and packaging; the stage that binds; what the answer rests on.
 
     \b
       w2t supply
       w2t supply --scenario hbm_gone --by pathway
       w2t supply --set "smic_wafers=60000 wafer/month@2026-07" --set reported_yield=FT --until 2027Q4
+      w2t supply --show backtest
+      w2t supply --show way-round --target 2027=1200000
     """
     if list_only:
         _list(fmt)
         return
     from wafer2token.supply import supply
 
+    overrides = _overrides(settings)
+    if show in ("sobol", "claimants"):
+        _studies(show, about, scenario, overrides, samples, seed, until, fmt)
+        return
+    if show == "suppliers":
+        _suppliers(lose, fmt)
+        return
     with progress(STEPS, "supply") as step:
-        result = supply(scenario, overrides=_overrides(settings), samples=samples, seed=seed, until=until, progress=step)
-    if drivers:
-        _drivers(result, fmt)
-    elif fmt == "json":
-        emit_json(result.to_dict() | {"by": view, "rows": result.rows(view or "owner")})
+        result = supply(scenario, overrides=overrides, samples=samples, seed=seed, until=until, progress=step)
+    if show == "quarters":
+        _quarters(result, view, what, fmt)
+    else:
+        _views(result, show, target, fmt)
+
+
+def _quarters(result: SupplyResult, view: str | None, what: str, fmt: str | None) -> None:
+    rows = result.rows(view or "maker", what)
+    if fmt == "json":
+        emit_json(result.to_dict() | {"by": view, "what": what, "rows": rows})
     elif fmt == "csv":
-        rows = result.rows(view or "owner")
         emit(rows, list(rows[0]), fmt=fmt)
     else:
-        _table(result, view)
+        _table(result, view, what)
 
 
 def _overrides(settings: tuple[str, ...]) -> dict[str, Any]:
@@ -81,15 +102,16 @@ def _list(fmt: str | None) -> None:
     found = [{"name": s.name, "title": s.title, "question": s.question, "set": dict(s.settings)} for s in scenarios().values()]
     cards = [catalog.get("supply", name) for name in catalog.ids("supply")]
     inputs = [
-        {"name": c.id, "unit": c.unit, "stage": c.stage, "what": c.name, "grade": c.value.grade, "at a date": "yes" if c.timed else "no",
-         "claimants": ", ".join(claim.by for claim in c.value.claims)}
+        {"name": c.id, "unit": c.unit, "stage": c.stage, "what": c.name, "grade": c.value.grade, "dated": "yes" if c.timed else "no",
+         "claimants": [claim.by for claim in c.value.claims]}
         for c in cards
     ]  # fmt: skip
     if fmt == "json":
         emit_json({"scenarios": found, "inputs": inputs})
         return
-    emit(found, {"name": "scenario", "question": "question"}, fmt=fmt)
-    emit(inputs, {"name": "input", "unit": "unit", "grade": "grade", "at a date": "at a date", "what": "what"}, fmt=fmt,
+    if fmt is None:
+        emit(found, {"name": "scenario", "question": "question"})
+    emit(inputs, {"name": "input", "unit": "unit", "grade": "grade", "dated": "dated", "what": "what"}, fmt=fmt,
          note="A contested input also takes a claimant's name, or weights such as 'FT:0.7, CSIS:0.3'.")  # fmt: skip
 
 
@@ -97,32 +119,35 @@ def _thousands(p5: float, p50: float, p95: float) -> str:
     return f"{p5 / 1e3:,.0f} - {p50 / 1e3:,.0f} - {p95 / 1e3:,.0f}"
 
 
-def _table(result: SupplyResult, view: str | None) -> None:
+def _short(chip: str) -> str:
+    """A chip's id as a narrow heading."""
+    return chip.removeprefix("ascend_").removeprefix("hygon_").removesuffix("_sxm")
+
+
+def _table(result: SupplyResult, view: str | None, what: str) -> None:
     import numpy as np
 
     from wafer2token.supply.drivers import rests_on
 
-    levels = (0.05, 0.5, 0.95)
     shares, resting = result.binding_share, rests_on(result)
     total, usable = result.quantiles("units.ascend"), result.quantiles("h100e.usable.bf16")
-    groups = {name: np.quantile(units, levels, axis=0) for name, units in result.by(view).items()} if view else {}
+    groups = {name: np.quantile(units, (0.05, 0.5, 0.95), axis=0) for name, units in result.by(view, what).items()} if view else {}
     groups = {name: values for name, values in groups.items() if values[1].max() >= 500}
-    wide = len(groups) > 3
     rows = []
     for q, label in enumerate(result.quarters):
-        order = sorted(shares, key=lambda stage: -float(shares[stage][q]))[:2]
+        order = sorted(shares, key=lambda stage: -float(shares[stage][q]))[: 1 if view else 2]
         row = {"quarter": label}
-        if view:
-            row |= {g: f"{v[1][q] / 1e3:,.0f}" if wide else _thousands(*v[:, q]) for g, v in groups.items()}
-        else:
-            row |= {"ascend": _thousands(*total[:, q]), "usable": _thousands(*usable[:, q])}
-        row["binds"] = ", ".join(f"{s} {shares[s][q]:.0%}" for s in order if shares[s][q] >= 0.005)
-        row["assumed"] = ", ".join(resting[q][:2]) or "-"
+        row |= {g: f"{v[1][q] / 1e3:,.0f}" for g, v in groups.items()}
+        row |= {} if view else {"ascend": _thousands(*total[:, q]), "usable": _thousands(*usable[:, q])}
+        row["binds"] = ", ".join(f"{s} {shares[s][q]:.0%}" for s in order if shares[s][q] >= 0.01)
+        more = f" +{len(resting[q]) - 1}" if len(resting[q]) > 1 else ""
+        row["assumed"] = resting[q][0] + more if resting[q] else "-"
         rows.append(row)
-    columns = {"quarter": "quarter"} | ({g: g for g in groups} if view else {"ascend": "Ascend chips [k]", "usable": "usable [k H100e]"})
+    columns = {"quarter": "quarter"} | ({g: _short(g) for g in groups} or {"ascend": "Ascend [k]", "usable": "usable [k H100e]"})
     columns |= {"binds": "what binds", "assumed": "rests on assumed"}
-    what = f"chips delivered by {view} [thousands]" if view else "p5 - p50 - p95"
-    emit(rows, columns, f"{result.title} ({result.scenario}): {what}, a prior predictive of {result.samples:,} samples",
+    label = {"units": "delivered", "fleet": "in service", "h100e": "in service, in H100s (bf16),"}[what]
+    shown = f"chips {label} by {view}, medians [thousands]" if view else "p5 - p50 - p95"
+    emit(rows, columns, f"{result.title} ({result.scenario}): {shown}; prior predictive, {result.samples:,} samples",
          note=_yearly(result))  # fmt: skip
     for name, text in result.inputs.changed.items():
         click.echo(f"set: {name} = {text}", err=True)
@@ -135,17 +160,28 @@ def _yearly(result: SupplyResult) -> str:
     return "Ascend chips by year [k]  " + "   ".join(parts)
 
 
-def _drivers(result: SupplyResult, fmt: str | None) -> None:
-    from wafer2token.supply.drivers import drivers_of
+def _views(result: SupplyResult, show: str, target: str, fmt: str | None) -> None:
+    from wafer2token.cli import supply_views
 
-    rows = [
-        {"year": year, "input": d.name, "rank correlation": round(d.correlation, 2), "grade": d.grade,
-         "in its lowest tenth": _k(d.low, fmt), "in its highest tenth": _k(d.high, fmt)}
-        for year, units in result.yearly("units.ascend").items()
-        for d in drivers_of(result, units, result.timeline.year(year).stop - 1, 6)
-    ]  # fmt: skip
-    emit(rows, list(rows[0]) if rows else ["year"], f"{result.title}: what moves the Ascend chips of a year", fmt)
+    rows, columns, title, note = supply_views.view(result, show, target)
+    emit(rows if fmt else [supply_views.shown(row) for row in rows], columns, f"{result.title}: {title}", fmt, note=note)
 
 
-def _k(units: float, fmt: str | None) -> float | str:
-    return units if fmt in ("csv", "json") else f"{units / 1e3:,.0f} k"
+def _studies(show: str, about: str, scenario: str | None, overrides: dict[str, Any], samples: int, seed: int, until: str,
+             fmt: str | None) -> None:  # fmt: skip
+    from wafer2token.cli import supply_views
+
+    with progress(60, show) as step:
+        rows, columns, title, note = (
+            supply_views.sobol(scenario, overrides, samples, seed, until, step)
+            if show == "sobol"
+            else supply_views.claimants(about, scenario, overrides, samples, seed, until)
+        )
+    emit(rows if fmt else [supply_views.shown(row) for row in rows], columns, title, fmt, note=note)
+
+
+def _suppliers(lose: str, fmt: str | None) -> None:
+    from wafer2token.cli import supply_views
+
+    rows, columns, title, note, document = supply_views.suppliers([name.strip() for name in lose.split(",") if name.strip()])
+    emit(rows if fmt else [supply_views.shown(row) for row in rows], columns, title, fmt, document=document, note=note)

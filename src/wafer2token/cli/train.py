@@ -18,7 +18,9 @@ from wafer2token.cli.output import emit, formats
 @click.option("--seq-len", type=int, help="Tokens per sequence.")
 @click.option("--global-batch", type=int, help="Sequences per step.")
 @click.option("--dtype", default="bf16", show_default=True, help="bf16, fp16, fp8, mxfp8, nvfp4.")
-@click.option("--imbalance", type=float, default=1.0, show_default=True, help="Load of the busiest expert rank over the mean.")
+@click.option(
+    "--imbalance", type=float, default=1.0, show_default=True, help="Load of the busiest expert rank over the mean."
+)
 @click.option("--stack", help="Training stack; the vendor's usual one without it.")
 @click.option("--compare", help="Another system: what takes this long here takes how long there, and why.")
 @click.option("--samples", type=int, default=400, show_default=True)
@@ -27,9 +29,25 @@ from wafer2token.cli.output import emit, formats
 @click.option("--assume", is_flag=True, help="Go on where the evidence is too weak to answer.")
 @click.option("--trace", type=click.Path(dir_okay=False), help="Write the pipeline timeline for Chrome or Perfetto.")
 @formats
-def command(model: str, on: str, chips: int, tokens: str, plan: str | None, seq_len: int | None, global_batch: int | None, dtype: str,
-            imbalance: float, stack: str | None, compare: str | None, samples: int, seed: int, point: bool, assume: bool, trace: str | None,
-            fmt: str | None) -> None:  # fmt: skip
+def command(
+    model: str,
+    on: str,
+    chips: int,
+    tokens: str,
+    plan: str | None,
+    seq_len: int | None,
+    global_batch: int | None,
+    dtype: str,
+    imbalance: float,
+    stack: str | None,
+    compare: str | None,
+    samples: int,
+    seed: int,
+    point: bool,
+    assume: bool,
+    trace: str | None,
+    fmt: str | None,
+) -> None:
     """Plan the training of MODEL: every legal parallel plan priced, the best five shown with what separates them.
 
     \b
@@ -39,13 +57,29 @@ def command(model: str, on: str, chips: int, tokens: str, plan: str | None, seq_
     """
     from wafer2token.train import train
 
-    options: dict[str, Any] = {"plan": plan, "samples": None if point else samples, "seed": seed, "dtype": dtype, "seq_len": seq_len,
-                               "global_batch": global_batch, "imbalance": imbalance, "stack": stack, "assume": assume}  # fmt: skip
+    options: dict[str, Any] = {
+        "plan": plan,
+        "samples": None if point else samples,
+        "seed": seed,
+        "dtype": dtype,
+        "seq_len": seq_len,
+        "global_batch": global_batch,
+        "imbalance": imbalance,
+        "stack": stack,
+        "assume": assume,
+    }
     if compare:
         from wafer2token.train.compare import compare as versus
 
         result = versus(model, on, compare, chips, _tokens(tokens), **options)
-        emit([vars(f) for f in result.factors], ["factor", "p5", "p50", "p95", "note"], result.title, fmt, document=result.to_dict(), note=result.note)
+        emit(
+            [vars(f) for f in result.factors],
+            ["factor", "p5", "p50", "p95", "note"],
+            result.title,
+            fmt,
+            document=result.to_dict(),
+            note=result.note,
+        )
         return
     answer = train(model, on, chips, _tokens(tokens), **options)
     if trace:
@@ -69,20 +103,51 @@ def _show(answer: Any, fmt: str | None) -> None:
     if fmt == "json":
         emit([], [], fmt=fmt, document=answer.to_dict())
         return
-    rows = [{"plan": str(r.plan), "step": f"{r.step_time_s:.3g} s", "mfu": f"{r.mfu:.1%}", "memory": f"{r.memory_bytes / 2**30:.0f} GiB",
-             "differs": _shares(r)} for r in answer.best]  # fmt: skip
+    rows = [
+        {
+            "plan": str(r.plan),
+            "step": f"{r.step_time_s:.3g} s",
+            "mfu": f"{r.mfu:.1%}",
+            "memory": f"{r.memory_bytes / 2**30:.0f} GiB",
+            "differs": _shares(r),
+        }
+        for r in answer.best
+    ]
     title = f"{answer.model} on {answer.chips} x {answer.chip} ({answer.on}), {answer.precision}, {answer.seq_len} tokens x {answer.global_batch} sequences"
-    note = f"{answer.tried} legal plans, {answer.fitting} fit in {answer.room_bytes / 2**30:.0f} GiB" + (f"; assumed: {'; '.join(answer.assumed)}" if answer.assumed else "")
-    emit(rows, {"plan": "plan", "step": "step", "mfu": "MFU", "memory": "memory", "differs": "where the time goes"}, title, fmt, note=note)
+    note = f"{answer.tried} legal plans, {answer.fitting} fit in {answer.room_bytes / 2**30:.0f} GiB" + (
+        f"; assumed: {'; '.join(answer.assumed)}" if answer.assumed else ""
+    )
+    emit(
+        rows,
+        {"plan": "plan", "step": "step", "mfu": "MFU", "memory": "memory", "differs": "where the time goes"},
+        title,
+        fmt,
+        note=note,
+    )
     if fmt == "csv":
         return
-    named = (("step_time_s", "step [s]", 1.0), ("tokens_per_s", "tokens/s", 1.0), ("goodput", "useful share of time", 1.0), ("interruptions_per_day", "interruptions per day", 1.0),
-             ("days", "days", 1.0), ("energy_j", "energy [GWh]", 3.6e12), ("cost_usd", "cost [M USD]", 1e6))  # fmt: skip
-    lines = [{"what": label, **{q: v / by for q, v in zip(("p5", "p50", "p95"), answer.quantiles(name), strict=True)}} for name, label, by in named]
+    named = (
+        ("step_time_s", "step [s]", 1.0),
+        ("tokens_per_s", "tokens/s", 1.0),
+        ("goodput", "useful share of time", 1.0),
+        ("interruptions_per_day", "interruptions per day", 1.0),
+        ("days", "days", 1.0),
+        ("energy_j", "energy [GWh]", 3.6e12),
+        ("cost_usd", "cost [M USD]", 1e6),
+    )
+    lines = [
+        {"what": label, **{q: v / by for q, v in zip(("p5", "p50", "p95"), answer.quantiles(name), strict=True)}}
+        for name, label, by in named
+    ]
     import numpy as np
 
     for flavour, values in answer.mfu.items():
-        lines.append({"what": f"MFU ({flavour})", **{q: float(v) for q, v in zip(("p5", "p50", "p95"), np.percentile(values, [5, 50, 95]), strict=True)}})
+        lines.append(
+            {
+                "what": f"MFU ({flavour})",
+                **{q: float(v) for q, v in zip(("p5", "p50", "p95"), np.percentile(values, [5, 50, 95]), strict=True)},
+            }
+        )
     emit(lines, ["what", "p5", "p50", "p95"], "the best plan", fmt)
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any, Literal, cast
 
-from wafer2token.evidence.errors import InputError, Problem, nearest
-from wafer2token.evidence.units import format_quantity, parse_quantity, split_quantity
+from wafer2token.evidence.errors import InputError, Problem, nearest, unknown
+from wafer2token.evidence.units import format_quantity, parse_quantity, si_unit, split_quantity
 
 GRADES = ("measured", "teardown", "vendor", "analyst", "press", "assumed")
 """Grades of evidence, best first."""
@@ -87,13 +87,31 @@ class Number:
             self, low=value, mid=value, high=value, claims=(), grade="assumed", sources=(by,), note=f"set by {by}"
         )
 
+    def weighted(self, weights: Mapping[str, float]) -> Number:
+        """The same contested number with other weights by claimant; claimants not named weigh nothing.
+
+        Raises:
+            InputError: not contested, an unknown claimant, or weights that do not sum to 1.
+        """
+        by = {c.by for c in self.claims}
+        problems = [unknown("claimant", name, sorted(by)) for name in weights if name not in by]
+        if not self.claims:
+            problems = [Problem("not a contested number, so no claimant can be chosen", got=", ".join(weights))]
+        elif not problems and (min(weights.values()) < 0 or abs(sum(weights.values()) - 1) > 1e-6):
+            problems = [Problem("the weights of the claimants do not sum to 1", got=dict(weights))]
+        if problems:
+            raise InputError(problems)
+        claims = tuple(replace(c, weight=float(weights.get(c.by, 0.0))) for c in self.claims)
+        first = max(claims, key=lambda c: c.weight)
+        return replace(self, claims=claims, mid=first.mid)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
         out: dict[str, Any] = {
             "low": self.low,
             "mid": self.mid,
             "high": self.high,
-            "unit": self.unit,
+            "unit": si_unit(self.unit),
             "grade": self.grade,
         }
         out["sources"] = list(self.all_sources)

@@ -34,6 +34,16 @@ def recorded() -> Iterator[dict[str, Number]]:
             outer.update(drawn)
 
 
+@contextmanager
+def unrecorded() -> Iterator[None]:
+    """Draws inside the block are not collected: for what-if runs beside the one that is explained."""
+    token = _drawn.set(None)
+    try:
+        yield
+    finally:
+        _drawn.reset(token)
+
+
 def quantiles(name: str, n: int, seed: int) -> Array:
     """``n`` stratified uniform draws in (0, 1) for ``name`` (Latin hypercube: one in each of n equal strata)."""
     rng = np.random.default_rng([seed, zlib.crc32(name.encode())])

@@ -144,6 +144,20 @@ def parse_quantity(given: object, unit: str, where: str = "") -> float:
     return number * factor
 
 
+@lru_cache(maxsize=1024)
+def si_unit(unit: str) -> str:
+    """The unit in which SI values of this dimension are counted: ``"wafer/month"`` -> ``"wafer/s"``, ``"GW"`` -> ``"W"``."""
+    factor, dimension = unit_scale(unit)
+    if factor == 1:
+        return unit
+    powers = dict(dimension)
+    if powers.get("J") == 1 and powers.get("s", 0) < 0:
+        powers = {"W": 1, **{k: v + (k == "s") for k, v in powers.items() if k != "J"}}
+    above = [n if p == 1 else f"{n}^{p}" for n, p in powers.items() if p > 0]
+    below = [n if p == -1 else f"{n}^{-p}" for n, p in powers.items() if p < 0]
+    return "/".join(["*".join(above) or "1", *below])
+
+
 def convert(value: float, unit: str) -> float:
     """An SI value expressed in ``unit``."""
     return value / unit_scale(unit)[0]
@@ -192,6 +206,8 @@ def _long_time(seconds: float, digits: int) -> str:
 
 
 def _short(number: float, digits: int) -> str:
+    if abs(number) < 1e-12:
+        return "0"
     if number and (abs(number) >= 1e15 or abs(number) < 1e-4):
         return f"{number:.{digits}g}"
     magnitude = math.floor(math.log10(abs(number))) if number else 0

@@ -89,9 +89,12 @@ def claims(ids: tuple[str, ...] = (), *, scenario: str | Path | None = None, sam
     if not test or not runnable:
         return ClaimsResult(cards, (), {i: "no executable test" for i in wanted if i not in EXECUTABLE} if test else {})
     asked = read(scenario, samples=samples, seed=seed)
-    engines = set(runnable) & set(flagship_chain.TESTS)
-    needed = asked.model_copy(update={"claims": with_requirements(runnable), "serving": (), "compare": (),
-                                      **({} if engines else {"training": (), "supply": None})})  # fmt: skip
+    unused: dict[str, Any] = {"serving": (), "compare": (), "claims": with_requirements(runnable)}
+    if not set(runnable) & flagship_chain.NEED_TRAINING:
+        unused["training"] = ()
+    if not set(runnable) & flagship_chain.NEED_SUPPLY:
+        unused["supply"] = None
+    needed = asked.model_copy(update=unused)
     result = run(needed)
     verdicts = tuple(v for v in result.verdicts if v.claim in runnable)
     return ClaimsResult(

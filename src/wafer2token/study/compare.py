@@ -77,18 +77,20 @@ def compare(a: str, b: str, *, model: str | None = None, chips: int | None = Non
         InputError: unknown id or model.
     """
     graph = Graph(samples, seed)
-    ids = [add_entity(graph, name) for name in (a, b)]
-    sides = [side(graph, m, *ids) for m in shared_measures(graph, *ids)]
+    first, second = add_entity(graph, a), add_entity(graph, b)
+    sides = [side(graph, m, first, second) for m in shared_measures(graph, first, second)]
     problems: dict[str, str] = {}
     if model is not None:
-        jobs = chain.model_jobs(model, ids, chips, isl, osl, tpot, samples, seed)
+        jobs = chain.model_jobs(model, (first, second), chips, isl, osl, tpot, samples, seed)
         outcomes = perform_all(jobs, {}, 1, lambda step: None)
         for outcome in outcomes:
             graph.adopt(outcome.prefix, outcome.title, outcome.results, outcome.drawn)
             if outcome.problem:
                 problems[outcome.prefix] = outcome.problem
-        sides += [side(graph, m, *ids, names=names) for m, names in chain.model_measures(outcomes)]
-    return CompareResult(*ids, tuple(sides), problems, seed, samples, __version__, catalog.fingerprint(), graph)
+        sides += [side(graph, m, first, second, names) for m, names in chain.model_measures(outcomes)]
+    return CompareResult(
+        first, second, tuple(sides), problems, seed, samples, __version__, catalog.fingerprint(), graph
+    )
 
 
 def shared_measures(graph: Graph, a: str, b: str) -> list[Measure]:

@@ -31,17 +31,17 @@ MEASURES = (
     Measure("peak_bf16", "peak dense bf16", "FLOP/s", True),
     Measure("peak_fp8", "peak dense fp8", "FLOP/s", True),
     Measure("peak_int8", "peak dense int8", "OP/s", True),
-    Measure("achieved_bf16", "large matrix product, bf16", "FLOP/s", True),
+    Measure("achieved_bf16", "large bf16 matrix product", "FLOP/s", True),
     Measure("memory", "memory", "B", True),
     Measure("bandwidth", "memory bandwidth", "B/s", True),
-    Measure("balance", "peak bf16 per byte of bandwidth", "FLOP/B", None),
-    Measure("scale_up", "scale-up per chip, one way", "B/s", True),
+    Measure("balance", "peak bf16 per byte", "FLOP/B", None),
+    Measure("scale_up", "scale-up link per chip", "B/s", True),
     Measure("power", "power", "W", False),
     Measure("price", "price", "USD", False),
     Measure("flops_per_watt", "peak bf16 per watt", "FLOP/s/W", True),
-    Measure("usd_per_peak", "price per peak bf16 PFLOP/s", "USD", False),
-    Measure("usd_per_exaflop_h", "ownership per peak EFLOP-hour", "USD", False),
-    Measure("usd_per_effective", "ownership per effective EFLOP-hour", "USD", False),
+    Measure("usd_per_peak", "price per peak PFLOP/s", "USD", False),
+    Measure("usd_per_exaflop_h", "cost per peak EFLOP-h", "USD", False),
+    Measure("usd_per_effective", "cost per effective EFLOP-h", "USD", False),
 )
 
 

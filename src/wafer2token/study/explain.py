@@ -63,20 +63,13 @@ def explain(result: str | None = None, run: str | None = None) -> Explanation:
     """
     folder = run or str(latest())
     nodes: dict[str, dict[str, Any]] = read_json(folder, "graph.json")
-    used = {i for node in nodes.values() for i in node["inputs"]}
-    tops = tuple(
-        sorted(
-            name
-            for name, node in nodes.items()
-            if "number" not in node and (name not in used or name.startswith(("compare.", "claims.")))
-        )
-    )
+    results = tuple(sorted(name for name, node in nodes.items() if "number" not in node))
     if result is None:
-        return Explanation(folder, tops, (), ())
+        return Explanation(folder, results, (), ())
     if result not in nodes:
         raise InputError(unknown("result", result, sorted(nodes)))
     lines = tuple(_walk(nodes, result))
-    return Explanation(folder, tops, lines, tuple(dict.fromkeys(s for line in lines for s in line.sources)))
+    return Explanation(folder, results, lines, tuple(dict.fromkeys(s for line in lines for s in line.sources)))
 
 
 def _walk(nodes: Mapping[str, dict[str, Any]], result: str) -> Iterator[Line]:

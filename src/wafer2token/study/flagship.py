@@ -13,11 +13,13 @@ import numpy as np
 
 from wafer2token import catalog
 from wafer2token.evidence.errors import EvidenceError
+from wafer2token.evidence.sampling import quantiles
 from wafer2token.study.comparison import MEASURES, add_entity, ratio
 from wafer2token.study.graph import Array, Graph
 from wafer2token.study.verdict import Verdict, judge, within
 
-_YEAR_DAYS = 365.25
+_DAY_S = 86400.0
+_YEAR_S = 365.25 * _DAY_S
 
 
 def power_per_flop(graph: Graph) -> list[Verdict]:
@@ -95,19 +97,19 @@ def chip_gap(graph: Graph) -> list[Verdict]:
             name = f"claims.S4-019.{chip_id}_{path.replace('.', '_')}_gap"
             graph.add(
                 name,
-                "1",
-                partial(_gap_years, frontier=frontier, shipped=shipped),
+                "year",
+                partial(_gap, frontier=frontier, shipped=shipped),
                 "years since NVIDIA's frontier shipped the same",
                 value=leaf,
             )
             out.append(judge(graph, "S4-019", f"{sense} per chip, {chip_id}", f"{claimed:g} years (+-0.5)", name,
-                             within(graph, name, claimed - 0.5, claimed + 0.5),
-                             "hardware on the datasheet; between NVIDIA's flagships the frontier is interpolated; years"))  # fmt: skip
+                             within(graph, name, (claimed - 0.5) * _YEAR_S, (claimed + 0.5) * _YEAR_S),
+                             "hardware on the datasheet; between NVIDIA's flagships the frontier is interpolated"))  # fmt: skip
     return out
 
 
-def _gap_years(value: Array, frontier: tuple[list[float], list[float]], shipped: float) -> Array:
-    return (shipped - frontier_date(*frontier, value)) / _YEAR_DAYS
+def _gap(value: Array, frontier: tuple[list[float], list[float]], shipped: float) -> Array:
+    return (shipped - frontier_date(*frontier, value)) * _DAY_S
 
 
 def _frontier(paths: tuple[str, ...]) -> tuple[list[float], list[float]]:
@@ -134,23 +136,22 @@ def node_gap(graph: Graph) -> list[Verdict]:
     """S0-043: controls were designed to hold a gap of five to seven years at the relevant nodes."""
     out = []
     for ours, theirs in (("smic_n2", "tsmc_n7"), ("smic_n3", "tsmc_n5")):
-        spans = [_volume(ours), _volume(theirs)]
         name = f"claims.S0-043.{ours}_after_{theirs}"
-        u = np.linspace(0.5 / graph.samples, 1 - 0.5 / graph.samples, graph.samples)
-        rng = np.random.default_rng([graph.seed, 43])
-        draws = [lo + (hi - lo) * rng.permutation(u) for lo, hi in spans]
-        graph.add(name, "1", lambda draws=draws: (draws[0] - draws[1]) / _YEAR_DAYS, "years between volume dates")
-        out.append(judge(graph, "S0-043", f"{ours} after {theirs}, start of volume", "5 to 7 years", name, within(graph, name, 5, 7),
-                         "dates known to the quarter or year; name of the node, not yield or cost; years"))  # fmt: skip
+        dates = [_volume(graph, process) for process in (ours, theirs)]
+        graph.add(name, "year", lambda dates=dates: dates[0] - dates[1], "time between the starts of volume")
+        out.append(judge(graph, "S0-043", f"{ours} after {theirs}, start of volume", "5 to 7 years", name, within(graph, name, 5 * _YEAR_S, 7 * _YEAR_S),
+                         "dates known to the quarter or year; name of the node, not yield or cost", grade="analyst"))  # fmt: skip
     return out
 
 
-def _volume(process: str) -> tuple[float, float]:
+def _volume(graph: Graph, process: str) -> Array:
+    """Samples of the day on which a node went into volume, within the period that is known [s]."""
     dated = catalog.get("study", "nodes").volume_start.get(process)
     if dated is None:
         raise EvidenceError(f"{process}: no start of volume on the card study.nodes")
     first, last = dated.span()
-    return float(first.toordinal()), float(last.toordinal())
+    u = quantiles(f"study.nodes.volume_start.{process}", graph.samples, graph.seed)
+    return np.asarray((first.toordinal() + (last.toordinal() - first.toordinal()) * u) * _DAY_S)
 
 
 def graded_yields(graph: Graph) -> list[Verdict]:

@@ -71,7 +71,7 @@ def training_slowdown(graph: Graph, details: Mapping[str, Any]) -> list[Verdict]
             judge(
                 graph,
                 "S1-030",
-                f"time at equal peak arithmetic, {model}, {pair}",
+                f"time at equal peak of the precision used, {model}, {pair}",
                 "5/3 to 7/3",
                 name,
                 within(graph, name, 5 / 3, 7 / 3),
@@ -236,6 +236,7 @@ def what_binds(graph: Graph, details: Mapping[str, Any]) -> list[Verdict]:
             name,
             graph.values[name] > 1,
             told,
+            grade=graph.grade("supply.units.ascend"),
         )
     ]
 
@@ -276,3 +277,5 @@ TESTS: dict[str, Callable[[Graph, Mapping[str, Any]], list[Verdict]]] = {
     "S4-003": what_binds,
     "S1-036": premium_and_resilience,
 }
+NEED_TRAINING = {"S1-030", "S1-032", "S1-033", "S1-036"}
+NEED_SUPPLY = {"S2-026", "S4-038", "S4-003", "S1-036"}

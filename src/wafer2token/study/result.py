@@ -37,12 +37,10 @@ class Row:
                 "p95": format_quantity(self.p95, self.unit), "grade": self.grade, "note": self.note}  # fmt: skip
 
 
-def row(graph: Graph, section: str, item: str, measure: str, name: str, note: str = "", at: int | None = None) -> Row:
-    """A row from a quantity of the graph; ``at`` picks one step of a series."""
+def row(graph: Graph, section: str, item: str, measure: str, name: str, note: str = "") -> Row:
+    """A row from a quantity of the graph; a series counts by its last step."""
     values = graph.values[name]
-    if at is not None:
-        values = values[..., at]
-    p5, p50, p95 = summary(values)
+    p5, p50, p95 = summary(values[..., -1] if values.ndim > 1 else values)
     return Row(section, item, measure, graph.quantities[name].unit, p5, p50, p95, graph.grade(name), name, note)
 
 

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from wafer2token import catalog
-from wafer2token.catalog.loader import KeyLines, load_toml
+from wafer2token.catalog.reading import KeyLines, load_toml
 from wafer2token.evidence.errors import InputError, Problem, nearest
 from wafer2token.evidence.number import Number
 from wafer2token.evidence.units import parse_quantity
@@ -148,12 +148,8 @@ def _load(file: Path) -> tuple[str, dict[str, Any]]:
 
 
 def _yaml(text: str, where: str) -> Any:
-    try:
-        import yaml
-    except ModuleNotFoundError:
-        raise InputError(
-            Problem("reading YAML needs PyYAML", where, remedy="pip install 'wafer2token[facts]', or use TOML")
-        ) from None
+    import yaml
+
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError as error:
@@ -266,9 +262,11 @@ def positive(text: str, unit: str) -> float:
 
 
 def override(key: str, value: Any, by: str) -> tuple[str, Number]:
-    """One setting as (dotted name, number). A table with grade and source replaces the whole number.
+    """One setting as (dotted name, number).
 
-    Only inputs of the supply model move in time; a date on any other name is refused.
+    The value is a quantity, a table of number keys, or for a contested number a claimant's name or weights by
+    claimant (``{weights = {"IDC" = 0.7, "FT" = 0.3}}``). Only inputs of the supply model move in time; a date on any
+    other name is refused.
     """
     name, _, at = (part.strip() for part in key.partition("@"))
     known = catalog.number(name)
@@ -276,6 +274,10 @@ def override(key: str, value: Any, by: str) -> tuple[str, Number]:
         raise InputError(
             Problem("this number holds for all time, so it cannot change at a date", got=key, remedy=f"leave out @{at}")
         )
+    if isinstance(value, Mapping) and set(value) == {"weights"}:
+        return name, known.weighted(value["weights"])
+    if isinstance(value, str) and value in {c.by for c in known.claims}:
+        return name, known.weighted({value: 1.0})
     if isinstance(value, Mapping):
         return name, Number.parse({"grade": "assumed", "source": [f"scenario:{by}"], **value}, known.unit)
     return name, known.replaced(parse_quantity(value, known.unit), f"scenario:{by}")

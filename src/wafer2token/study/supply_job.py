@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from wafer2token import catalog
-from wafer2token.evidence.sampling import summary
+from wafer2token.evidence.sampling import summary, unrecorded
+from wafer2token.evidence.units import unit_scale
 from wafer2token.supply import SupplyResult, supply
 
 _SERIES = {
@@ -23,7 +24,7 @@ _SERIES = {
     "yield.usable_910b": "usable 910B-class dies",
 }
 _KNOCK_OUTS = {
-    "no_foreign_hbm": {"hbm_foreign": "0 stack", "hbm_smuggled": "0 stack/year"},
+    "no_foreign_hbm": {"hbm_foreign": "0 stack", "hbm_rush": "0 stack", "hbm_smuggled": "0 stack/year"},
     "no_die_bank": {"die_bank": "0 die"},
 }
 _DEMAND = "quantity.china_ai_chip_forecast.figures.demand_{year}"
@@ -42,7 +43,7 @@ def supply_job(name: str, until: str, settings: Mapping[str, Any], samples: int,
     labels = {f"units_{year}": f"Ascend chips made in {year}" for year in yearly}
     for key, label in _SERIES.items():
         if key in made.names:
-            results[key] = (made[key], made.units_of[key])
+            results[key] = (made[key] * unit_scale(made.units_of[key])[0], made.units_of[key])
             labels[key] = f"{label}, {made.quarters[-1]}"
     return {"results": results, "details": {"labels": labels, **describe(made)}}
 
@@ -55,7 +56,8 @@ def kept(
         return {}
     out = {}
     for key, missing in _KNOCK_OUTS.items():
-        without = supply(name, overrides={**settings, **missing}, samples=samples, seed=seed, until=until)
+        with unrecorded():
+            without = supply(name, overrides={**settings, **missing}, samples=samples, seed=seed, until=until)
         out[key] = without.yearly("units.ascend")[2026] / np.maximum(yearly[2026], 1.0)
     return out
 
@@ -91,12 +93,13 @@ def quarter_row(made: SupplyResult, q: int) -> dict[str, str]:
 
 
 def flows(made: SupplyResult, year: int) -> dict[str, float]:
-    """The mean flows of a calendar year, for the Sankey: wafers by use, dies, stacks, packages, chips."""
+    """The mean flows of a calendar year, for the Sankey: wafers by use, dies, stacks, packages, chips; and the mean yields."""
     span = made.timeline.year(year)
     keys = [
         k for k in made.names if k.startswith(("wafers.", "dies.arriving.", "stacks.arriving.", "starts.", "units."))
     ]
-    return {k: float(made[k][:, span].sum(axis=1).mean()) for k in keys}
+    yields = {k: float(made[k][:, span].mean()) for k in ("yield.usable_910b", "yield.usable_950")}
+    return {k: float(made[k][:, span].sum(axis=1).mean()) for k in keys} | yields
 
 
 def claimants() -> dict[str, float]:

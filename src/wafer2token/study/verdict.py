@@ -59,13 +59,17 @@ def judge(
     quantity: str,
     holds: npt.NDArray[np.bool_],
     conditions: str = "",
+    grade: Grade | None = None,
 ) -> Verdict:
-    """A verdict from the samples of a quantity and whether the claim holds in each of them."""
+    """A verdict from the samples of a quantity and whether the claim holds in each of them.
+
+    ``grade`` is given where the evidence does not stand in the graph, such as a date.
+    """
     values = graph.values[quantity]
     p5, p50, p95 = summary(values[np.isfinite(values)] if np.isfinite(values).any() else np.zeros(1))
     probability = float(np.mean(holds))
     return Verdict(claim, sense, claimed, graph.quantities[quantity].unit, p5, p50, p95, probability, finding(probability),
-                   graph.grade(quantity), conditions, quantity)  # fmt: skip
+                   grade or graph.grade(quantity), conditions, quantity)  # fmt: skip
 
 
 def within(graph: Graph, quantity: str, low: float, high: float) -> npt.NDArray[np.bool_]:

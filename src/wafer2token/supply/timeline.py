@@ -72,9 +72,11 @@ def quarter(text: str) -> int:
 
 
 def decimal_year(at: date) -> float:
-    """A date as a decimal year."""
-    start = date(at.year, 1, 1)
-    return at.year + (at - start).days / (date(at.year + 1, 1, 1) - start).days
+    """A date as a decimal year of four equal quarters, so that a quarter begins on a multiple of 0.25."""
+    number = (at.month - 1) // 3
+    start = date(at.year, 3 * number + 1, 1)
+    end = date(at.year + (number == 3), 3 * number % 12 + 4 if number < 3 else 1, 1)
+    return at.year + number / 4 + (at - start).days / (end - start).days / 4
 
 
 def moment(text: str) -> float:

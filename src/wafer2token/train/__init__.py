@@ -4,10 +4,24 @@ from importlib import import_module
 from typing import Any
 
 _NAMES = {
-    "train": "run", "TrainResult": "run", "PlanResult": "run", "Plan": "plan", "PlanTable": "plan", "table": "plan", "parse_plan": "parse",
-    "memory": "memory", "Memory": "memory", "StateBytes": "memory", "search": "search", "Space": "search", "simulate": "timeline",
-    "machine": "machine", "step_time": "step", "parts_of_step": "step", "plan_step": "step",
-}  # fmt: skip
+    "train": "run",
+    "TrainResult": "run",
+    "PlanResult": "run",
+    "Plan": "plan",
+    "PlanTable": "plan",
+    "table": "plan",
+    "parse_plan": "parse",
+    "memory": "memory",
+    "Memory": "memory",
+    "StateBytes": "memory",
+    "search": "search",
+    "Space": "search",
+    "simulate": "timeline",
+    "machine": "machine",
+    "step_time": "step",
+    "parts_of_step": "step",
+    "plan_step": "step",
+}
 
 
 def __getattr__(name: str) -> Any:

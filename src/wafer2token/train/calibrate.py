@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +24,7 @@ Array = npt.NDArray[np.float64]
 SOFT = 0.1
 # parameter -> (scope, prior mean, prior standard deviation), in the scale of its link: logarithms for multipliers and seconds, logits for shares
 PRIORS: dict[str, tuple[tuple[str, float, float], ...]] = {
-    "kernel": (("vendor", 0.1, 0.3), ("family", 0.0, 0.15), ("precision", 0.0, 0.15), ("stack", 0.0, 0.12)),
+    "kernel": (("vendor", 0.1, 0.3), ("family", 0.0, 0.15), ("precision", 0.0, 0.25), ("stack", 0.0, 0.12)),
     "attention": (("vendor", 0.1, 0.3), ("family", 0.0, 0.15), ("unfused", 0.2, 0.3)),
     "expert": (("vendor", 0.2, 0.4),),
     "vector": (("vendor", 0.2, 0.3), ("stack", 0.0, 0.2)),
@@ -59,7 +60,12 @@ class Problem:
 def scopes(point: Prepared) -> dict[str, str]:
     """The scope targets of a point."""
     family = family_of(point.case.chip)
-    out = {"vendor": vendor_of(point.place.vendor), "family": family, "precision": f"{family}.{precision_class(point.case.precision)}", "stack": point.stack}
+    out = {
+        "vendor": vendor_of(point.place.vendor),
+        "family": family,
+        "precision": f"{family}.{precision_class(point.case.precision)}",
+        "stack": point.stack,
+    }
     return out | ({"unfused": point.stack} if not float(np.ravel(point.parts.fused)[0]) else {})
 
 
@@ -87,14 +93,24 @@ def problem(points: Sequence[Prepared]) -> Problem:
         design[parameter] = matrix
     mean, sd = np.array(priors).T
     off = np.array([any("overlap switched off" in f for f in p.case.features) for p in points])
-    return Problem(tuple(points), stack_parts([p.parts for p in points]), table([p.plan for p in points]), np.array([p.ranks for p in points], float),
-                   np.array([seconds_of(p, p.case.measured) for p in points]), np.array([p.case.weight for p in points]), off,
-                   tuple(names), mean, sd, design)  # fmt: skip
+    return Problem(
+        tuple(points),
+        stack_parts([p.parts for p in points]),
+        table([p.plan for p in points]),
+        np.array([p.ranks for p in points], float),
+        np.array([seconds_of(p, p.case.measured) for p in points]),
+        np.array([p.case.weight for p in points]),
+        off,
+        tuple(names),
+        mean,
+        sd,
+        design,
+    )
 
 
 def stack_parts(parts: Sequence[Parts]) -> Parts:
     """Pieces of single plans as one table."""
-    out = {}
+    out: dict[str, Any] = {}
     for f in fields(Parts):
         values = [getattr(p, f.name) for p in parts]
         if isinstance(values[0], Work):
@@ -113,10 +129,20 @@ def software(task: Problem, theta: Array) -> Software:
     link = {p: task.design[p] @ theta for p in PRIORS}
     shares = {p: np.where(task.off, 0.0, 1 / (1 + np.exp(-link[p]))) for p in SHARES}
     kernel = np.exp(link["kernel"])
-    return Software(compute=kernel, expert=kernel * np.exp(link["expert"]), attention=kernel * np.exp(link["attention"]), vector=np.exp(link["vector"]),
-                    launch_s=np.exp(link["launch"]), tensor_hidden=shares["tensor_hidden"], context_hidden=np.where(task.off, 0.0, CONTEXT_HIDDEN),
-                    expert_hidden=shares["expert_hidden"], data_hidden=shares["data_hidden"], data_slowdown=np.exp(link["data_slowdown"]), micro_batch_s=np.exp(link["per_micro_batch"]),
-                    straggling=np.exp(link["straggling"]))  # fmt: skip
+    return Software(
+        compute=kernel,
+        expert=kernel * np.exp(link["expert"]),
+        attention=kernel * np.exp(link["attention"]),
+        vector=np.exp(link["vector"]),
+        launch_s=np.exp(link["launch"]),
+        tensor_hidden=shares["tensor_hidden"],
+        context_hidden=np.where(task.off, 0.0, CONTEXT_HIDDEN),
+        expert_hidden=shares["expert_hidden"],
+        data_hidden=shares["data_hidden"],
+        data_slowdown=np.exp(link["data_slowdown"]),
+        micro_batch_s=np.exp(link["per_micro_batch"]),
+        straggling=np.exp(link["straggling"]),
+    )
 
 
 def predicted(task: Problem, theta: Array) -> Array:
@@ -154,3 +180,87 @@ def leave_sources_out(task: Problem) -> Array:
         theta = fit(task, ~rows)
         out[rows] = np.log(predicted(task, theta) / task.measured_s)[rows]
     return out
+
+
+LINKS = {
+    "kernel": np.exp,
+    "attention": np.exp,
+    "expert": np.exp,
+    "vector": np.exp,
+    "data_slowdown": np.exp,
+    "launch": np.exp,
+    "per_micro_batch": np.exp,
+    "straggling": np.exp,
+}
+
+
+def as_values(task: Problem, theta: Array) -> dict[tuple[str, str], dict[str, float]]:
+    """(scope, target) -> parameter -> value in the card's own scale (multipliers, seconds, shares)."""
+    out: dict[tuple[str, str], dict[str, float]] = {}
+    for name, value in zip(task.names, theta, strict=True):
+        parameter, place = name.split("@")
+        scope, target = place.split(":")
+        plain = 1 / (1 + np.exp(-value)) if parameter in SHARES else LINKS[parameter](value)
+        out.setdefault((scope, target), {})["unfused_attention" if scope == "unfused" else parameter] = float(plain)
+    for (scope, target), values in list(out.items()):
+        if scope == "unfused":
+            out.setdefault(("stack", target), {}).update(values)
+            del out[scope, target]
+        elif scope == "vendor":
+            values["context_hidden"] = CONTEXT_HIDDEN
+    return out
+
+
+def spread(errors: Array, weight: Array) -> float:
+    """Standard deviation of ln errors by their 80th weighted percentile of the absolute value, which outliers do not move."""
+    order = np.argsort(np.abs(errors))
+    share = np.cumsum(weight[order]) / weight.sum()
+    return float(np.abs(errors)[order][min(int(np.searchsorted(share, 0.8)), len(order) - 1)] / 1.2815515655446004)
+
+
+def cards(task: Problem, theta: Array, left_out: Array) -> list[dict[str, object]]:
+    """The fitted cards as plain data; the spread of a family mixes its seen and unseen sources half and half."""
+    error = np.log(predicted(task, theta) / task.measured_s)
+    rows = [scopes(p) for p in task.points]
+    out = []
+    for (scope, target), values in sorted(as_values(task, theta).items()):
+        mine = np.array([where.get(scope) == target for where in rows])
+        sources = {source_of(p) for p, take in zip(task.points, mine, strict=True) if take}
+        both = np.concatenate([error[mine], left_out[mine]])
+        out.append(
+            {
+                "id": f"fit_{scope}_{target}".replace(".", "_"),
+                "scope": scope,
+                "target": target,
+                "points": int(mine.sum()),
+                "sources": len(sources),
+                "error": float(np.median(np.abs(np.expm1(error[mine])))),
+                "left_out": float(np.median(np.abs(np.expm1(left_out[mine])))),
+                "spread": spread(both, np.concatenate([task.weight[mine]] * 2)),
+                **values,
+            }
+        )
+    return out
+
+
+def to_toml(rows: list[dict[str, object]], as_of: str) -> str:
+    """Cards as TOML; every number carries its grade and source."""
+    lines = ["# Fitted by tools/calibrate_training.py on the published points of train/data; do not edit by hand."]
+    for row in rows:
+        lines += [
+            "",
+            "[[card]]",
+            f'id = "{row["id"]}"',
+            f'name = "Training, {row["scope"]} {row["target"]}: fitted"',
+            f"as_of = {as_of}",
+            'part = "fit"',
+            f'scope = "{row["scope"]}"',
+            f'target = "{row["target"]}"',
+            f"points = {row['points']}",
+            f"sources = {row['sources']}",
+        ]
+        for key, value in row.items():
+            if isinstance(value, float):
+                text = f'"{value:.4g} s"' if key in ("launch", "per_micro_batch") else f"{value:.4g}"
+                lines.append(f'{key} = {{ value = {text}, grade = "analyst", source = ["train_facts"] }}')
+    return "\n".join(lines) + "\n"

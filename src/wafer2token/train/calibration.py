@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,16 @@ from wafer2token.train.step import Software
 VENDORS = {"nvidia": "nvidia", "huawei": "huawei", "amd": "amd", "google": "google", "intel": "intel"}
 CLASSES = {"fp8": "8bit", "mxfp8": "8bit", "nvfp4": "4bit", "fp4": "4bit", "mxfp4": "4bit"}
 MULTIPLIERS = ("kernel", "attention", "expert", "vector", "data_slowdown")
-SETTINGS = ("launch", "per_micro_batch", "straggling", "tensor_hidden", "context_hidden", "expert_hidden", "data_hidden", "pipeline_hidden")
+SETTINGS = (
+    "launch",
+    "per_micro_batch",
+    "straggling",
+    "tensor_hidden",
+    "context_hidden",
+    "expert_hidden",
+    "data_hidden",
+    "pipeline_hidden",
+)
 
 
 @dataclass(frozen=True)
@@ -24,6 +34,8 @@ class Calibrated:
     points: int
     cards: tuple[str, ...]
     measured_family: bool
+    unfused_attention: float = 1.0
+    biased_attention: bool = True
 
 
 def vendor_of(vendor: str) -> str:
@@ -51,9 +63,15 @@ def family_of(chip_id: str) -> str:
 def stack_of(framework: str, vendor: str) -> str:
     """Stack whose card names a word of a framework text; the vendor's usual stack where none does."""
     words = framework.lower()
-    hits = [(len(mark), card.target) for card in all_cards("training").values() if card.scope == "stack" for mark in card.frameworks if mark in words]
+    hits = [
+        (len(mark), card.target)
+        for card in all_cards("training").values()
+        if card.scope == "stack" and card.vendor in ("", vendor)
+        for mark in card.frameworks
+        if mark in words
+    ]
     if hits:
-        return max(hits)[1]
+        return str(max(hits)[1])
     return {"huawei": "mindspeed", "google": "jax"}.get(vendor, "megatron")
 
 
@@ -64,8 +82,16 @@ def calibrated(chip_id: str, vendor_line: str, precision: str, stack: str) -> Ca
     """
     vendor, family = vendor_of(vendor_line), family_of(chip_id)
     found = {(c.scope, c.target): c for c in all_cards("training").values() if c.part == "fit"}
-    wanted = (("vendor", vendor), ("vendor", "any"), ("family", family), ("precision", f"{family}.{precision_class(precision)}"), ("stack", stack))
-    cards = [found[key] for key in wanted if key in found and not (key == ("vendor", "any") and ("vendor", vendor) in found)]
+    wanted = (
+        ("vendor", vendor),
+        ("vendor", "any"),
+        ("family", family),
+        ("precision", f"{family}.{precision_class(precision)}"),
+        ("stack", stack),
+    )
+    cards = [
+        found[key] for key in wanted if key in found and not (key == ("vendor", "any") and ("vendor", vendor) in found)
+    ]
     product = dict.fromkeys(MULTIPLIERS, 1.0)
     settings: dict[str, float] = {}
     for card in cards:
@@ -75,16 +101,37 @@ def calibrated(chip_id: str, vendor_line: str, precision: str, stack: str) -> Ca
         settings |= {name: float(getattr(card, name)) for name in SETTINGS if getattr(card, name) is not None}
     spreads = [float(c.spread) for c in cards if c.spread is not None and c.scope in ("vendor", "family")]
     known = any(c.scope == "family" and c.points for c in cards)
-    fused = all(c.fused_attention for c in all_cards("training").values() if (c.scope, c.target) == ("stack", stack))
+    kinds = [c for c in all_cards("training").values() if (c.scope, c.target, c.part) == ("stack", stack, "definition")]
+    unfused = [float(c.unfused_attention) for c in cards if c.unfused_attention is not None]
+    fused = all(c.fused_attention for c in kinds)
     software = _software(product, settings, fused)
-    return Calibrated(software, stack, spreads[-1] if known else spreads[0] if spreads else 0.5, sum(c.points for c in cards if c.scope == "family"),
-                      tuple(c.id for c in cards), known)  # fmt: skip
+    return Calibrated(
+        software,
+        stack,
+        spreads[-1] if known else spreads[0] if spreads else 0.5,
+        sum(c.points for c in cards if c.scope == "family"),
+        tuple(c.id for c in cards),
+        known,
+        math.prod(unfused),
+        all(c.biased_attention for c in kinds),
+    )
 
 
 def _software(product: dict[str, float], settings: dict[str, Any], fused: bool) -> Software:
     kernel = product["kernel"]
     return Software(
-        compute=kernel, expert=kernel * product["expert"], attention=kernel * product["attention"], vector=product["vector"],
-        launch_s=settings.get("launch", 0.0), tensor_hidden=settings.get("tensor_hidden", 0.0), context_hidden=settings.get("context_hidden", 0.0),
-        expert_hidden=settings.get("expert_hidden", 0.0), data_hidden=settings.get("data_hidden", 1.0), data_slowdown=product["data_slowdown"], pipeline_hidden=settings.get("pipeline_hidden", 0.0),
-        micro_batch_s=settings.get("per_micro_batch", 0.0), straggling=settings.get("straggling", 0.0), fused_attention=fused)  # fmt: skip
+        compute=kernel,
+        expert=kernel * product["expert"],
+        attention=kernel * product["attention"],
+        vector=product["vector"],
+        launch_s=settings.get("launch", 0.0),
+        tensor_hidden=settings.get("tensor_hidden", 0.0),
+        context_hidden=settings.get("context_hidden", 0.0),
+        expert_hidden=settings.get("expert_hidden", 0.0),
+        data_hidden=settings.get("data_hidden", 1.0),
+        data_slowdown=product["data_slowdown"],
+        pipeline_hidden=settings.get("pipeline_hidden", 0.0),
+        micro_batch_s=settings.get("per_micro_batch", 0.0),
+        straggling=settings.get("straggling", 0.0),
+        fused_attention=fused,
+    )

@@ -37,7 +37,15 @@ def members(domain: int, stride: Array, ranks: Array) -> Array:
     return np.clip(np.floor(domain / np.asarray(stride, float)), 1, np.asarray(ranks, float))
 
 
-def layer_traffic(shape: ModelShape, kind: LayerKind, fab: Any, domain: int, plan: Plan | PlanTable, seq_len: int, imbalance: float = 1.0) -> LayerTraffic:
+def layer_traffic(
+    shape: ModelShape,
+    kind: LayerKind,
+    fab: Any,
+    domain: int,
+    plan: Plan | PlanTable,
+    seq_len: int,
+    imbalance: float = 1.0,
+) -> LayerTraffic:
     """Tensor, context and expert traffic of one layer. `domain` is the number of ranks of one scale-up domain."""
     tp, cp = np.asarray(plan.tp, float), np.asarray(plan.cp, float)
     tokens = np.asarray(plan.micro_batch, float) * seq_len / cp
@@ -46,13 +54,17 @@ def layer_traffic(shape: ModelShape, kind: LayerKind, fab: Any, domain: int, pla
     if kind.attention == "mla":
         width = shape.num_attention_heads * (shape.qk_head_dim + shape.value_head_dim)
     ring = members(domain, tp, cp)
-    exchange = links.collective_time(fab, "all_gather", np.asarray(plan.micro_batch, float) * seq_len * width / tp * 2.0, cp, ranks_per_node=ring)
+    exchange = links.collective_time(
+        fab, "all_gather", np.asarray(plan.micro_batch, float) * seq_len * width / tp * 2.0, cp, ranks_per_node=ring
+    )
     exchange = np.where(cp > 1, exchange, 0.0)
     expert = _dispatch(shape, kind, fab, domain, plan, tokens) * imbalance
     return LayerTraffic(tensor_f, tensor_b, exchange, 2 * exchange, expert, expert)
 
 
-def _tensor(shape: ModelShape, kind: LayerKind, fab: Any, domain: int, plan: Plan | PlanTable, tokens: Array) -> tuple[Array, Array]:
+def _tensor(
+    shape: ModelShape, kind: LayerKind, fab: Any, domain: int, plan: Plan | PlanTable, tokens: Array
+) -> tuple[Array, Array]:
     """Two gathers and two scatters forward; backward the same and the gathers again for the weight gradient."""
     tp = np.asarray(plan.tp, float)
     message, near = tokens * shape.hidden_size * 2.0, members(domain, np.ones_like(tp), tp)
@@ -66,14 +78,22 @@ def _tensor(shape: ModelShape, kind: LayerKind, fab: Any, domain: int, plan: Pla
     return forward, backward
 
 
-def _dispatch(shape: ModelShape, kind: LayerKind, fab: Any, domain: int, plan: Plan | PlanTable, tokens: Array) -> Array:
+def _dispatch(
+    shape: ModelShape, kind: LayerKind, fab: Any, domain: int, plan: Plan | PlanTable, tokens: Array
+) -> Array:
     """Dispatch and combine of one layer in bf16."""
     ep, etp = np.asarray(plan.ep, float), np.asarray(plan.etp, float)
     if kind.mlp != "sparse":
         return np.zeros_like(tokens * ep)
     sent = tokens / np.where(np.asarray(plan.sequence_parallel), np.asarray(plan.tp, float), 1.0)
     near = members(domain, etp, ep)
-    one_way = links.collective_time(fab, "all_to_all", unique_copies(shape.num_experts_per_tok, ep, near) * sent * shape.hidden_size * 2.0, ep, ranks_per_node=near)
+    one_way = links.collective_time(
+        fab,
+        "all_to_all",
+        unique_copies(shape.num_experts_per_tok, ep, near) * sent * shape.hidden_size * 2.0,
+        ep,
+        ranks_per_node=near,
+    )
     return np.where(ep > 1, 2 * one_way, 0.0)
 
 
@@ -98,34 +118,87 @@ class StepTraffic:
     layer_reduce: Array
 
 
-def step_traffic(shape: ModelShape, fab: Any, domain: int, plan: Plan | PlanTable, seq_len: int, parts: Held, layers: Array, gradient_bytes: float = 4.0, weight_bytes: float = 2.0) -> StepTraffic:
+def step_traffic(
+    shape: ModelShape,
+    fab: Any,
+    domain: int,
+    plan: Plan | PlanTable,
+    seq_len: int,
+    parts: Held,
+    layers: Array,
+    gradient_bytes: float = 4.0,
+    weight_bytes: float = 2.0,
+) -> StepTraffic:
     """Pipeline transfers per micro-batch and boundary, gradient reduction and weight gathering per step (ZeRO 0-2),
     or per layer and micro-batch (ZeRO 3)."""
     tp, cp, dp, pp = (np.asarray(getattr(plan, n), float) for n in ("tp", "cp", "dp", "pp"))
     tokens = np.asarray(plan.micro_batch, float) * seq_len / cp
     spread = np.where(np.asarray(plan.sequence_parallel), tp, 1.0)
     inner = tp * cp * dp
-    p2p = np.where(pp > 1, links.collective_time(fab, "p2p", tokens * shape.hidden_size * 2.0 / spread, np.full_like(pp, 2.0), ranks_per_node=np.where(inner * 2 <= domain, 2.0, 1.0)), 0.0)
+    p2p = np.where(
+        pp > 1,
+        links.collective_time(
+            fab,
+            "p2p",
+            tokens * shape.hidden_size * 2.0 / spread,
+            np.full_like(pp, 2.0),
+            ranks_per_node=np.where(inner * 2 <= domain, 2.0, 1.0),
+        ),
+        0.0,
+    )
     zero = np.asarray(plan.zero)
-    reduce, gather = _replicas(fab, domain, tp, dp * cp, parts.dense + parts.embedding, zero, plan.shard, gradient_bytes, weight_bytes)
+    reduce, gather = _replicas(
+        fab, domain, tp, dp * cp, parts.dense + parts.embedding, zero, plan.shard, gradient_bytes, weight_bytes
+    )
     spread_experts = np.asarray(plan.ep, float) * np.asarray(plan.etp, float)
-    more = _replicas(fab, domain, spread_experts, np.maximum(inner / spread_experts, 1.0), parts.expert, zero, 0, gradient_bytes, weight_bytes)
+    more = _replicas(
+        fab,
+        domain,
+        spread_experts,
+        np.maximum(inner / spread_experts, 1.0),
+        parts.expert,
+        zero,
+        0,
+        gradient_bytes,
+        weight_bytes,
+    )
     reduce, gather = reduce + more[0], gather + more[1]
     sharded = zero >= 3
     each = np.maximum(layers, 1.0)
     nothing = np.zeros_like(reduce)
-    return StepTraffic(p2p, np.where(sharded, nothing, reduce), np.where(sharded, nothing, gather),
-                       np.where(sharded, gather / each, nothing), np.where(sharded, reduce / each, nothing))  # fmt: skip
+    return StepTraffic(
+        p2p,
+        np.where(sharded, nothing, reduce),
+        np.where(sharded, nothing, gather),
+        np.where(sharded, gather / each, nothing),
+        np.where(sharded, reduce / each, nothing),
+    )
 
 
-def _replicas(fab: Any, domain: int, stride: Array, ranks: Array, parameters: Array, zero: Array, shard: Any, gradient_bytes: float, weight_bytes: float) -> tuple[Array, Array]:
+def _replicas(
+    fab: Any,
+    domain: int,
+    stride: Array,
+    ranks: Array,
+    parameters: Array,
+    zero: Array,
+    shard: Any,
+    gradient_bytes: float,
+    weight_bytes: float,
+) -> tuple[Array, Array]:
     """Seconds to reduce the gradients and to gather the weights of one group of replicas."""
     near = members(domain, stride, ranks)
     group = np.where(np.asarray(shard) > 0, np.minimum(shard, ranks), ranks)
     inside = np.minimum(near, group)
     reduce_all = links.collective_time(fab, "all_reduce", gradient_bytes * parameters, ranks, ranks_per_node=near)
     scatter = links.collective_time(fab, "reduce_scatter", gradient_bytes * parameters, group, ranks_per_node=inside)
-    across = links.collective_time(fab, "all_reduce", gradient_bytes * parameters / group, ranks / group, ranks_per_node=np.maximum(near / group, 1.0))
+    across = links.collective_time(
+        fab,
+        "all_reduce",
+        gradient_bytes * parameters / group,
+        ranks / group,
+        ranks_per_node=np.maximum(near / group, 1.0),
+    )
     gather = links.collective_time(fab, "all_gather", weight_bytes * parameters, group, ranks_per_node=inside)
     many = (ranks > 1) & (np.asarray(parameters) > 0)
     scatter = scatter + np.where(ranks > group, across, 0.0)

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from wafer2token.catalog import all_cards
+
 Array = npt.NDArray[np.float64]
 Floats = Any
 DAY_S = 86400.0
@@ -19,13 +21,13 @@ DAY_S = 86400.0
 
 def interruption_rate(devices: Floats, per_device: Floats) -> Array:
     """Interruptions per second of a job on `devices` that each stop it `per_device` times per second."""
-    return np.asarray(devices, float) * np.asarray(per_device, float)
+    return np.asarray(np.asarray(devices, float) * np.asarray(per_device, float))
 
 
 def checkpoint_interval(rate: Floats, save_s: Floats) -> Array:
     """Seconds of work between checkpoints that lose least: sqrt(2 save / rate) - save, at least one save (Young, Daly)."""
     rate, save = np.asarray(rate, float), np.asarray(save_s, float)
-    return np.maximum(np.sqrt(2 * save / rate) - save, save)
+    return np.asarray(np.maximum(np.sqrt(2 * save / rate) - save, save))
 
 
 def goodput(rate: Floats, interval_s: Floats, save_s: Floats, restart_s: Floats) -> Array:
@@ -36,10 +38,12 @@ def goodput(rate: Floats, interval_s: Floats, save_s: Floats, restart_s: Floats)
     rate, tau = np.asarray(rate, float), np.asarray(interval_s, float)
     save, restart = np.asarray(save_s, float), np.asarray(restart_s, float)
     wall = np.exp(rate * restart) * np.expm1(rate * (tau + save)) / np.maximum(rate, 1e-300)
-    return np.where(rate > 0, tau / wall, tau / (tau + save))
+    return np.asarray(np.where(rate > 0, tau / wall, tau / (tau + save)))
 
 
-def simulate_goodput(rate: float, interval_s: float, save_s: float, restart_s: float, work_s: float, seed: int = 0) -> float:
+def simulate_goodput(
+    rate: float, interval_s: float, save_s: float, restart_s: float, work_s: float, seed: int = 0
+) -> float:
     """The same share from a played job: work until a failure, fall back to the last checkpoint, restart, go on.
 
     A failure while restarting starts the restart anew, as in Daly's model.
@@ -75,7 +79,7 @@ def spare_nodes(nodes: float, failures_per_node_s: float, repair_s: float, confi
 
 def slow_node_loss(nodes: Floats, share: Floats, loss: Floats) -> Array:
     """Expected loss of a synchronous job in which each node is slow with probability `share` and one slow node slows all."""
-    return (1 - (1 - np.asarray(share, float)) ** np.asarray(nodes, float)) * np.asarray(loss, float)
+    return np.asarray((1 - (1 - np.asarray(share, float)) ** np.asarray(nodes, float)) * np.asarray(loss, float))
 
 
 @dataclass(frozen=True)
@@ -94,7 +98,18 @@ def availability(card: Any, devices: float, samples: int | None, seed: int) -> A
     else:
         from wafer2token.evidence.sampling import draw
 
-        rate, save, restart = (draw(getattr(card, n), f"reliability.{n}", samples, seed) for n in ("interruptions", "checkpoint", "restart"))
+        rate, save, restart = (
+            draw(getattr(card, n), f"reliability.{n}", samples, seed)
+            for n in ("interruptions", "checkpoint", "restart")
+        )
     total = interruption_rate(devices, rate)
     interval = checkpoint_interval(total, save)
     return Availability(total * DAY_S, interval, goodput(total, interval, save, restart))
+
+
+def reliability_card(chip: str) -> Any:
+    """The reliability card of a chip: its vendor's, or that of all GPUs."""
+    cards = all_cards("reliability").values()
+    return next(
+        (c for c in cards if any(chip.startswith(v) for v in c.vendors)), next(c for c in cards if not c.vendors)
+    )

@@ -19,9 +19,14 @@ from wafer2token.workload import LayerKind, ModelShape
 
 Array = np.ndarray
 GEMM_DTYPES = {
-    "fp8": ("fp8", "mxfp8"), "mxfp8": ("mxfp8", "fp8"), "nvfp4": ("nvfp4", "fp4", "mxfp4"), "fp4": ("fp4", "nvfp4", "mxfp4"),
-    "fp16": ("fp16", "bf16"), "tf32": ("tf32", "bf16"), "fp32": ("tf32", "bf16"),
-}  # fmt: skip
+    "fp8": ("fp8", "mxfp8"),
+    "mxfp8": ("mxfp8", "fp8"),
+    "nvfp4": ("nvfp4", "fp4", "mxfp4"),
+    "fp4": ("fp4", "nvfp4", "mxfp4"),
+    "fp16": ("fp16", "bf16"),
+    "tf32": ("tf32", "bf16"),
+    "fp32": ("tf32", "bf16"),
+}
 NARROW = ("fp8", "mxfp8", "fp4", "nvfp4", "mxfp4")
 
 
@@ -54,12 +59,12 @@ class Work:
     @property
     def forward(self) -> Array:
         """Seconds of all kernels, forward."""
-        return self.gemm_f + self.expert_f + self.attention_f + self.vector_f
+        return np.asarray(self.gemm_f + self.expert_f + self.attention_f + self.vector_f)
 
     @property
     def backward(self) -> Array:
         """Seconds of all kernels, backward without recomputation."""
-        return self.gemm_b + self.expert_b + self.attention_b + self.vector_b
+        return np.asarray(self.gemm_b + self.expert_b + self.attention_b + self.vector_b)
 
 
 def nothing(like: Array) -> Work:
@@ -89,7 +94,11 @@ def linears(shape: ModelShape, kind: LayerKind, tp: Array) -> list[tuple[Array, 
     h, heads = shape.hidden_size, shape.num_attention_heads
     if kind.attention == "mla":
         rope, nope, v = shape.qk_rope_head_dim, shape.qk_nope_head_dim, shape.v_head_dim
-        q = [(shape.q_lora_rank, h), (heads * (nope + rope) / tp, shape.q_lora_rank)] if shape.q_lora_rank else [(heads * (nope + rope) / tp, h)]
+        q = (
+            [(shape.q_lora_rank, h), (heads * (nope + rope) / tp, shape.q_lora_rank)]
+            if shape.q_lora_rank
+            else [(heads * (nope + rope) / tp, h)]
+        )
         out = [*q, (shape.kv_lora_rank + rope, h), (heads * (nope + v) / tp, shape.kv_lora_rank), (h, heads * v / tp)]
     else:
         q_width, kv_width = heads * shape.head_dim, shape.num_key_value_heads * shape.head_dim
@@ -101,12 +110,29 @@ def linears(shape: ModelShape, kind: LayerKind, tp: Array) -> list[tuple[Array, 
     return [(np.asarray(n, float), np.asarray(k, float)) for n, k in out]
 
 
+def expansion_seconds(shape: ModelShape, kind: LayerKind, acc: Any, plan: Plan | PlanTable, seq_len: int) -> Array:
+    """Forward seconds of expanding latents into queries, keys and values: what selective recomputation repeats."""
+    tp, cp = np.asarray(plan.tp, float), np.asarray(plan.cp, float)
+    tokens = np.asarray(plan.micro_batch, float) * seq_len / cp
+    if kind.attention != "mla":
+        return np.zeros_like(tokens * tp)
+    dtype, heads = gemm_dtype(acc, plan.precision), shape.num_attention_heads
+    keys = kernels.matmul_time(
+        acc, tokens, heads * (shape.qk_nope_head_dim + shape.v_head_dim) / tp, shape.kv_lora_rank, dtype
+    )
+    if not shape.q_lora_rank:
+        return np.asarray(keys)
+    return np.asarray(keys + kernels.matmul_time(acc, tokens, heads * shape.qk_head_dim / tp, shape.q_lora_rank, dtype))
+
+
 def shared_width(shape: ModelShape) -> int:
     """Width of the shared experts taken together."""
     return shape.shared_expert_intermediate_size or shape.n_shared_experts * shape.moe_intermediate_size
 
 
-def layer_work(shape: ModelShape, kind: LayerKind, acc: Any, plan: Plan | PlanTable, seq_len: int, fused_attention: bool = True) -> Work:
+def layer_work(
+    shape: ModelShape, kind: LayerKind, acc: Any, plan: Plan | PlanTable, seq_len: int, fused_attention: bool = True
+) -> Work:
     """Seconds of one layer of `kind` for one micro-batch on one rank.
 
     Args:
@@ -129,10 +155,14 @@ def layer_work(shape: ModelShape, kind: LayerKind, acc: Any, plan: Plan | PlanTa
     vector_b = kernels.memory_time(acc, 2 * stream + 2 * casts)
     calls = 14.0 + 2 * len(parts) + (16.0 if kind.mlp == "sparse" else 0.0) + (0.0 if fused_attention else 6.0)
     ones = np.ones_like(tokens)
-    return Work(gemm_f, gemm_b, expert_f, expert_b, attention_f, attention_b, vector_f, vector_b, calls * ones, 2 * calls * ones)
+    return Work(
+        gemm_f, gemm_b, expert_f, expert_b, attention_f, attention_b, vector_f, vector_b, calls * ones, 2 * calls * ones
+    )
 
 
-def _experts(shape: ModelShape, kind: LayerKind, acc: Any, plan: Plan | PlanTable, tokens: Array, dtype: str) -> tuple[Array, Array, Array]:
+def _experts(
+    shape: ModelShape, kind: LayerKind, acc: Any, plan: Plan | PlanTable, tokens: Array, dtype: str
+) -> tuple[Array, Array, Array]:
     """Grouped products of the routed experts and the bytes that permuting tokens moves, forward."""
     zero = np.zeros_like(tokens)
     if kind.mlp != "sparse":
@@ -143,13 +173,17 @@ def _experts(shape: ModelShape, kind: LayerKind, acc: Any, plan: Plan | PlanTabl
     local = np.maximum(shape.n_routed_experts / ep, 1.0)
     each = held * top_k / local
     ups = 2 if shape.mlp_gated else 1
-    f = kernels.grouped_matmul_time(acc, each, local, ups * width / etp, h, dtype) + kernels.grouped_matmul_time(acc, each, local, h, width / etp, dtype)
+    f = kernels.grouped_matmul_time(acc, each, local, ups * width / etp, h, dtype) + kernels.grouped_matmul_time(
+        acc, each, local, h, width / etp, dtype
+    )
     routed = held * top_k
     moved = routed * (6.0 * h + 3.0 * width / etp) * 2.0 + held * shape.n_routed_experts * 8.0
     return f, 2 * f, moved
 
 
-def _attention(shape: ModelShape, kind: LayerKind, acc: Any, plan: Plan | PlanTable, seq_len: int, fused: bool, wide: str) -> tuple[Array, Array, Array]:
+def _attention(
+    shape: ModelShape, kind: LayerKind, acc: Any, plan: Plan | PlanTable, seq_len: int, fused: bool, wide: str
+) -> tuple[Array, Array, Array]:
     """Core attention seconds, and the score bytes that go through memory where attention is not fused."""
     tp, cp, batch = (np.asarray(getattr(plan, name), float) for name in ("tp", "cp", "micro_batch"))
     heads = shape.num_attention_heads / tp
@@ -157,10 +191,28 @@ def _attention(shape: ModelShape, kind: LayerKind, acc: Any, plan: Plan | PlanTa
     qk, v = shape.qk_head_dim, shape.value_head_dim
     if not fused:
         m, pairs = seq_len / cp, batch * heads
-        f = kernels.matmul_time(acc, m, seq_len, qk, wide, groups=pairs) + kernels.matmul_time(acc, m, v, seq_len, wide, groups=pairs)
+        f = kernels.matmul_time(acc, m, seq_len, qk, wide, groups=pairs) + kernels.matmul_time(
+            acc, m, v, seq_len, wide, groups=pairs
+        )
         return f, 2 * f, 12.0 * pairs * m * seq_len
-    f, b = (kernels.attention_prefill_time(acc, batch, seq_len, seq_len, heads, kv_heads, qk, v, causal=True, window=kind.window or None,
-                                           dtype=wide, backward=back) / cp for back in (False, True))  # fmt: skip
+    f, b = (
+        kernels.attention_prefill_time(
+            acc,
+            batch,
+            seq_len,
+            seq_len,
+            heads,
+            kv_heads,
+            qk,
+            v,
+            causal=True,
+            window=kind.window or None,
+            dtype=wide,
+            backward=back,
+        )
+        / cp
+        for back in (False, True)
+    )
     return f, b, np.zeros_like(np.asarray(f))
 
 
@@ -191,8 +243,20 @@ def head_work(shape: ModelShape, acc: Any, plan: Plan | PlanTable, seq_len: int)
     """Output projection and cross entropy on the last stage: one product in bf16 and three passes over fp32 logits."""
     tp, cp = np.asarray(plan.tp, float), np.asarray(plan.cp, float)
     tokens = np.asarray(plan.micro_batch, float) * seq_len / cp
-    f, b = _gemm(acc, tokens, np.asarray(shape.vocab_size / tp), np.asarray(float(shape.hidden_size)), gemm_dtype(acc, "bf16"))
+    f, b = _gemm(
+        acc, tokens, np.asarray(shape.vocab_size / tp), np.asarray(float(shape.hidden_size)), gemm_dtype(acc, "bf16")
+    )
     logits = tokens * shape.vocab_size / tp
     work = nothing(tokens)
-    return Work(f, b, work.expert_f, work.expert_b, work.attention_f, work.attention_b,
-                kernels.memory_time(acc, 10.0 * logits), kernels.memory_time(acc, 6.0 * logits), 8.0 + work.calls_f, 12.0 + work.calls_b)  # fmt: skip
+    return Work(
+        f,
+        b,
+        work.expert_f,
+        work.expert_b,
+        work.attention_f,
+        work.attention_b,
+        kernels.memory_time(acc, 10.0 * logits),
+        kernels.memory_time(acc, 6.0 * logits),
+        8.0 + work.calls_f,
+        12.0 + work.calls_b,
+    )

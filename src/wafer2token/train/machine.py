@@ -13,6 +13,8 @@ from wafer2token.evidence.errors import EvidenceError, InputError, Problem
 DIE_RANKS = ("ascend_910c", "ascend_910c_560t")
 """Chips whose dies are devices of their own to the software; all others are one rank per chip."""
 
+LARGEST_DOMAIN = 2**20
+
 
 @dataclass(frozen=True)
 class Machine:
@@ -50,13 +52,15 @@ def machine(on: str, system: str | None = None, date: Any = None) -> Machine:
             raise InputError(Problem(f"{card.id} mixes chips", remedy="name one of them: " + ", ".join(card.members)))
         chip_id = get("chip", chip_id).id
     else:
-        chip_id, system_id = card.id, system or usual_system(card.id)
+        chip_id, system_id = card.id, system or ""
     dies = 2 if chip_id in DIE_RANKS else 1
     acc = kernels.accelerator(chip_id, date=date, per="die" if dies > 1 else "chip")
     if not acc.hbm_bytes == acc.hbm_bytes:
         raise EvidenceError(f"{chip_id} has no memory capacity on its card: no plan can be checked against it")
-    fab = links.fabric(system_id or chip_id)
-    return Machine(on, chip_id, system_id, acc, fab, int(domain_of(fab)) * dies, dies, 8 * dies)
+    fab = links.fabric(system_id or chip_id, per="die" if dies > 1 else "chip")
+    return Machine(
+        on, chip_id, system_id or fab.id, acc, fab, int(min(fab.scale_up.size, LARGEST_DOMAIN)), dies, int(fab.node)
+    )
 
 
 def _find(on: str) -> tuple[str, Any]:
@@ -72,29 +76,8 @@ def _find(on: str) -> tuple[str, Any]:
         raise
 
 
-def domain_of(fab: Any) -> float:
-    """Chips of the largest tier that counts as scale-up."""
-    return float(fab.domain)
-
-
-USUAL = {
-    "a100": "dgx_a100", "a800": "dgx_a100", "h100": "dgx_h100", "h800": "hgx_h800", "h200": "hgx_h200", "h20": "hgx_h20", "b200": "dgx_b200",
-    "b300": "dgx_b300", "gb200": "gb200_nvl72", "gb300": "gb300_nvl72", "ascend_910b": "atlas_800t_a2", "ascend_910c": "atlas_900_a3",
-    "ascend_950": "atlas_950_superpod", "ascend_960": "atlas_960_superpod", "tpu_v4": "tpu_v4_pod", "tpu_v5p": "tpu_v5p_pod", "tpu_v6e": "tpu_v6e_pod",
-    "tpu_v7": "tpu_v7_pod", "rubin": "vr_nvl72",
-}  # fmt: skip
-
-
-def usual_system(chip_id: str) -> str:
-    """The system that a bare chip id stands for; empty where none is known."""
-    for start in sorted(USUAL, key=len, reverse=True):
-        if chip_id.startswith(start):
-            return USUAL[start]
-    return ""
-
-
 def with_scale_out(place: Machine, bytes_per_s: float) -> Machine:
     """The machine with another bandwidth per rank between scale-up domains; unchanged where it is 0."""
     if not bytes_per_s:
         return place
-    return replace(place, fab=links.with_scale_out(place.fab, bytes_per_s))
+    return replace(place, fab=replace(place.fab, scale_out=replace(place.fab.scale_out, bandwidth=bytes_per_s)))

@@ -7,10 +7,11 @@ References: Korthikanti et al. 2022 (arXiv 2205.05198, equations 1-6) for activa
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from wafer2token.train.layer import shared_width
+from wafer2token.train.layer import NARROW, shared_width
 from wafer2token.train.plan import OFFLOADS, RECOMPUTE, Plan, PlanTable
 from wafer2token.train.schedules import in_flight
 from wafer2token.train.stage import held, mix, split
@@ -47,10 +48,20 @@ class Memory:
     @property
     def total(self) -> Array:
         """Everything together."""
-        return self.weights + self.gradients + self.optimizer + self.activations + self.temporary + self.framework
+        return np.asarray(
+            self.weights + self.gradients + self.optimizer + self.activations + self.temporary + self.framework
+        )
 
 
-def activation_bytes_korthikanti(seq_len: float, batch: float, hidden: float, heads: float, tp: float, recompute: str = "none", sequence_parallel: bool = True) -> float:
+def activation_bytes_korthikanti(
+    seq_len: float,
+    batch: float,
+    hidden: float,
+    heads: float,
+    tp: float,
+    recompute: str = "none",
+    sequence_parallel: bool = True,
+) -> float:
     """Activation bytes of one GPT layer (MLP 4h, dropout, bf16): equations 2-4 and 6 of arXiv 2205.05198.
 
     none, no SP: sbh(10 + 24/t + 5as/(ht)); none with SP: sbh/t (34 + 5as/h); selective with SP: 34 sbh/t; full: 2sbh.
@@ -64,7 +75,7 @@ def activation_bytes_korthikanti(seq_len: float, batch: float, hidden: float, he
     return sbh * (10 + 24 / tp + kept / tp)
 
 
-def zero_bytes(parameters: Array, shard: Array, zero: Array, state: StateBytes = MIXED) -> tuple[Array, Array, Array]:
+def zero_bytes(parameters: Array, shard: Any, zero: Any, state: StateBytes = MIXED) -> tuple[Array, Array, Array]:
     """Weights, gradients and optimizer bytes per rank; stage 1 shards the optimizer, 2 gradients, 3 weights too."""
     shard, zero = np.asarray(shard, float), np.asarray(zero)
     weights = state.weight * parameters / np.where(zero >= 3, shard, 1.0)
@@ -72,36 +83,55 @@ def zero_bytes(parameters: Array, shard: Array, zero: Array, state: StateBytes =
     return weights, gradients, state.optimizer * parameters / np.where(zero >= 1, shard, 1.0)
 
 
-def layer_activation_bytes(shape: ModelShape, kind: LayerKind, plan: Plan | PlanTable, seq_len: int, scores: bool = False) -> Array:
-    """Bytes one layer keeps for its backward pass, per micro-batch, without recomputation.
+def layer_activation_bytes(
+    shape: ModelShape,
+    kind: LayerKind,
+    plan: Plan | PlanTable,
+    seq_len: int,
+    scores: bool = False,
+    selective: bool = False,
+) -> Array:
+    """Bytes one layer keeps for its backward pass, per micro-batch.
 
-    Kept: inputs of both norms and of the linear layers, queries, keys, values, attention output, gate, up and
-    activation of the MLP, and for experts the permuted tokens with their share of these; bf16. `scores` adds the
-    attention matrix of attention that is not fused.
+    Kept: inputs of both norms, inputs of the linear layers (one byte each in 8-bit training), queries, keys, values, attention
+    output with its log-sum-exp, and what enters the activation function; for experts the permuted tokens' share of these.
+    ``selective`` drops what is cheap to make again: norm and activation outputs, and the expansion of latent attention.
+    ``scores`` adds the attention matrix of attention that is not fused (which selective recomputation drops instead).
     """
     tp, cp = np.asarray(plan.tp, float), np.asarray(plan.cp, float)
     tokens = np.asarray(plan.micro_batch, float) * seq_len / cp
     spread = np.where(np.asarray(plan.sequence_parallel), tp, 1.0)
     h, heads = shape.hidden_size, shape.num_attention_heads
-    keys = shape.num_key_value_heads * (shape.qk_head_dim + shape.value_head_dim)
-    if kind.attention == "mla":
-        keys = heads * (shape.qk_head_dim + shape.value_head_dim)
-    latent = (shape.q_lora_rank + 2 * shape.kv_lora_rank) if kind.attention == "mla" else 0
-    per_token = 8.0 * h / spread + 2.0 * (heads * shape.qk_head_dim + keys + heads * shape.value_head_dim) / tp + 2.0 * latent
-    inner = (6.0 if shape.mlp_gated else 4.0)
-    per_token = per_token + 4.0 * heads / tp
+    saved = 1.0 if plan.precision in NARROW else 2.0
+    modern = selective and not scores
+    keys = (heads if kind.attention == "mla" else shape.num_key_value_heads) * (
+        shape.qk_head_dim + shape.value_head_dim
+    )
+    heads_bytes = 2.0 * (heads * shape.qk_head_dim + keys + heads * shape.value_head_dim) + 4.0 * heads
+    if kind.attention == "mla" and modern:
+        heads_bytes = 2.0 * heads * shape.value_head_dim + 4.0 * heads
+    latent = 2.0 * (shape.q_lora_rank + 2 * shape.kv_lora_rank) if kind.attention == "mla" else 0.0
+    linear_inputs = 0.0 if modern else 2.0 * saved * h
+    per_token = (4.0 * h + linear_inputs) / spread + heads_bytes / tp + latent
+    ups = 4.0 if shape.mlp_gated else 2.0
+    inner = ups + (0.0 if modern else saved)
     if kind.mlp == "dense":
         per_token = per_token + inner * kind.intermediate_size / tp
     else:
-        routed = shape.num_experts_per_tok * (4.0 * h + inner * kind.intermediate_size)
+        routed = shape.num_experts_per_tok * (saved * h + inner * kind.intermediate_size)
         per_token = per_token + routed / spread + inner * shared_width(shape) / tp
     kept = tokens * per_token
-    if scores:
-        kept = kept + 5.0 * heads / tp * tokens * seq_len
-    return kept
+    return np.asarray(kept + (5.0 * heads / tp * tokens * seq_len if scores and not selective else 0.0))
 
 
-def memory(shape: ModelShape, plan: Plan | PlanTable, seq_len: int, state: StateBytes = MIXED, framework_bytes: float = 0.0, scores: bool = False) -> Memory:
+def memory(
+    shape: ModelShape,
+    plan: Plan | PlanTable,
+    seq_len: int,
+    state: StateBytes = MIXED,
+    framework_bytes: float = 0.0,
+    scores: bool = False,
+) -> Memory:
     """Peak bytes per rank: the larger of the first stage (most micro-batches in flight) and the last (logits)."""
     first = _stage_memory(shape, plan, seq_len, "first", state, framework_bytes, scores)
     last = _stage_memory(shape, plan, seq_len, "last", state, framework_bytes, scores)
@@ -110,7 +140,15 @@ def memory(shape: ModelShape, plan: Plan | PlanTable, seq_len: int, state: State
     return Memory(*(np.where(worse, getattr(last, n), getattr(first, n)) for n in names))
 
 
-def _stage_memory(shape: ModelShape, plan: Plan | PlanTable, seq_len: int, stage: str, state: StateBytes, framework_bytes: float, scores: bool) -> Memory:
+def _stage_memory(
+    shape: ModelShape,
+    plan: Plan | PlanTable,
+    seq_len: int,
+    stage: str,
+    state: StateBytes,
+    framework_bytes: float,
+    scores: bool,
+) -> Memory:
     pp, cp, dp, tp = (np.asarray(getattr(plan, n), float) for n in ("pp", "cp", "dp", "tp"))
     parts = held(shape, plan, stage)
     shard = np.where(np.asarray(plan.shard) > 0, plan.shard, dp * cp)
@@ -121,8 +159,11 @@ def _stage_memory(shape: ModelShape, plan: Plan | PlanTable, seq_len: int, stage
     optimizer = np.where(np.asarray(plan.offload) == OFFLOADS.index("optimizer"), 0.0, optimizer)
     count = getattr(split(shape, pp, np.asarray(plan.vpp)), stage)
     each, whole = np.zeros_like(pp * tp), np.zeros_like(pp * tp)
+    selective = np.asarray(plan.recompute) == RECOMPUTE.index("selective")
     for kind, everywhere, middle in mix(shape):
         one = layer_activation_bytes(shape, kind, plan, seq_len, scores)
+        lean = layer_activation_bytes(shape, kind, plan, seq_len, scores, selective=True)
+        one = np.where(selective, lean, one)
         each = each + np.where(pp > 1, middle, everywhere) * one
         whole = np.maximum(whole, one)
     tokens = np.asarray(plan.micro_batch, float) * seq_len / cp
@@ -132,7 +173,15 @@ def _stage_memory(shape: ModelShape, plan: Plan | PlanTable, seq_len: int, stage
     flights = in_flight(plan.schedule, pp, plan.vpp, plan.micro_batches) if stage == "first" else np.minimum(1.0, pp)
     activations = flights * count * (share * kept_input + (1 - share) * each) + np.where(share > 0, whole, 0.0)
     logits = 6.0 * tokens * shape.vocab_size / tp if stage == "last" else np.zeros_like(tokens * tp)
-    logits = np.where((pp > 1) & (stage == "first"), 0.0, np.maximum(logits, np.where(pp == 1, 6.0 * tokens * shape.vocab_size / tp, 0.0)))
-    gather = np.where(np.asarray(plan.zero) >= 3, 2 * state.weight * (parts.dense + parts.expert) / np.maximum(count, 1), 0.0)
+    logits = np.where(
+        (pp > 1) & (stage == "first"),
+        0.0,
+        np.maximum(logits, np.where(pp == 1, 6.0 * tokens * shape.vocab_size / tp, 0.0)),
+    )
+    gather = np.where(
+        np.asarray(plan.zero) >= 3, 2 * state.weight * (parts.dense + parts.expert) / np.maximum(count, 1), 0.0
+    )
     workspace = 2.0 * tokens * shape.hidden_size * 2.0 + gather
-    return Memory(weights, gradients, optimizer, activations, logits + workspace, np.full_like(weights, framework_bytes))
+    return Memory(
+        weights, gradients, optimizer, activations, logits + workspace, np.full_like(weights, framework_bytes)
+    )

@@ -11,30 +11,104 @@ from wafer2token.train.plan import OFFLOADS, RECOMPUTE, SCHEDULES, Plan
 
 # spelling -> field of Plan; hyphens and underscores are one
 SPELLINGS: dict[str, str] = {
-    "tp": "tp", "tensor_model_parallel_size": "tp", "tensor_parallel_size": "tp", "tensor_parallel_degree": "tp", "model_parallel": "tp",
-    "pp": "pp", "pipeline_model_parallel_size": "pp", "pipeline_parallel_size": "pp", "pipeline_parallel_degree": "pp", "pipeline_stage": "pp",
-    "dp": "dp", "data_parallel_size": "dp", "data_parallel": "dp", "data_parallel_replicate_degree": "dp", "data_parallel_shard_degree": "dp",
-    "cp": "cp", "context_parallel_size": "cp", "context_parallel_degree": "cp", "context_parallel": "cp",
-    "ep": "ep", "expert_model_parallel_size": "ep", "expert_parallel_size": "ep", "expert_parallel_degree": "ep", "expert_parallel": "ep",
-    "etp": "etp", "expert_tensor_parallel_size": "etp", "expert_model_tensor_parallel_size": "etp",
-    "vpp": "vpp", "num_virtual_stages": "vpp", "virtual_pipeline_model_parallel_size": "vpp", "pp_interleave_num": "vpp",
-    "mbs": "micro_batch", "micro_batch": "micro_batch", "micro_batch_size": "micro_batch", "train_micro_batch_size_per_gpu": "micro_batch",
+    "tp": "tp",
+    "tensor_model_parallel_size": "tp",
+    "tensor_parallel_size": "tp",
+    "tensor_parallel_degree": "tp",
+    "model_parallel": "tp",
+    "pp": "pp",
+    "pipeline_model_parallel_size": "pp",
+    "pipeline_parallel_size": "pp",
+    "pipeline_parallel_degree": "pp",
+    "pipeline_stage": "pp",
+    "dp": "dp",
+    "data_parallel_size": "dp",
+    "data_parallel": "dp",
+    "data_parallel_replicate_degree": "dp",
+    "data_parallel_shard_degree": "dp",
+    "cp": "cp",
+    "context_parallel_size": "cp",
+    "context_parallel_degree": "cp",
+    "context_parallel": "cp",
+    "ep": "ep",
+    "expert_model_parallel_size": "ep",
+    "expert_parallel_size": "ep",
+    "expert_parallel_degree": "ep",
+    "expert_parallel": "ep",
+    "etp": "etp",
+    "expert_tensor_parallel_size": "etp",
+    "expert_model_tensor_parallel_size": "etp",
+    "vpp": "vpp",
+    "num_virtual_stages": "vpp",
+    "virtual_pipeline_model_parallel_size": "vpp",
+    "pp_interleave_num": "vpp",
+    "mbs": "micro_batch",
+    "micro_batch": "micro_batch",
+    "micro_batch_size": "micro_batch",
+    "train_micro_batch_size_per_gpu": "micro_batch",
     "per_device_train_batch_size": "micro_batch",
-    "ga": "micro_batches", "micro_batches": "micro_batches", "gradient_accumulation_steps": "micro_batches", "micro_batch_num": "micro_batches",
-    "zero": "zero", "zero_stage": "zero", "stage": "zero", "data_parallel_sharding_strategy": "zero", "sharding_strategy": "zero",
-    "shard": "shard", "fsdp_group": "shard", "recompute": "recompute", "recompute_granularity": "recompute", "recompute_share": "recompute_share",
-    "schedule": "schedule", "pipeline_schedule": "schedule", "pipeline_parallel_schedule": "schedule", "sp": "sequence_parallel", "sequence_parallel": "sequence_parallel",
-    "use_seq_parallel": "sequence_parallel", "offload": "offload", "offload_optimizer": "offload", "precision": "precision", "dtype": "precision",
-}  # fmt: skip
+    "ga": "micro_batches",
+    "micro_batches": "micro_batches",
+    "gradient_accumulation_steps": "micro_batches",
+    "micro_batch_num": "micro_batches",
+    "zero": "zero",
+    "zero_stage": "zero",
+    "stage": "zero",
+    "data_parallel_sharding_strategy": "zero",
+    "sharding_strategy": "zero",
+    "shard": "shard",
+    "fsdp_group": "shard",
+    "recompute": "recompute",
+    "recompute_granularity": "recompute",
+    "recompute_share": "recompute_share",
+    "schedule": "schedule",
+    "pipeline_schedule": "schedule",
+    "pipeline_parallel_schedule": "schedule",
+    "sp": "sequence_parallel",
+    "sequence_parallel": "sequence_parallel",
+    "use_seq_parallel": "sequence_parallel",
+    "offload": "offload",
+    "offload_optimizer": "offload",
+    "precision": "precision",
+    "dtype": "precision",
+}
 SWITCHES: dict[str, tuple[str, Any]] = {
-    "use_distributed_optimizer": ("zero", 1), "recompute_activations": ("recompute", "selective"), "sequence_parallel": ("sequence_parallel", True),
-    "bf16": ("precision", "bf16"), "fp16": ("precision", "fp16"), "fp8": ("precision", "fp8"), "optimizer_cpu_offload": ("offload", "optimizer"),
-    "swap_optimizer": ("offload", "optimizer"), "cpu_offload": ("offload", "optimizer"), "use_fsdp": ("zero", 3), "use_torch_fsdp2": ("zero", 3),
-    "schedules_method_dualpipev": ("schedule", "dualpipe"), "use_precision_aware_optimizer": ("", None),
-}  # fmt: skip
-_SHARDING = {"no_shard": 0, "optim": 1, "optim_grads": 2, "optim_grads_params": 3, "full_shard": 3, "shard_grad_op": 2, "hybrid_shard": 3, "fsdp": 3}
-_SCHEDULE_WORDS = {"1f1b": "1f1b", "interleaved": "interleaved", "interleaved1f1b": "interleaved", "gpipe": "gpipe", "zb": "zero_bubble",
-                   "zerobubble": "zero_bubble", "interleavedzerobubble": "zero_bubble", "zbvzerobubble": "zero_bubble", "dualpipe": "dualpipe", "dualpipev": "dualpipe"}  # fmt: skip
+    "use_distributed_optimizer": ("zero", 1),
+    "recompute_activations": ("recompute", "selective"),
+    "sequence_parallel": ("sequence_parallel", True),
+    "bf16": ("precision", "bf16"),
+    "fp16": ("precision", "fp16"),
+    "fp8": ("precision", "fp8"),
+    "optimizer_cpu_offload": ("offload", "optimizer"),
+    "swap_optimizer": ("offload", "optimizer"),
+    "cpu_offload": ("offload", "optimizer"),
+    "use_fsdp": ("zero", 3),
+    "use_torch_fsdp2": ("zero", 3),
+    "schedules_method_dualpipev": ("schedule", "dualpipe"),
+    "use_precision_aware_optimizer": ("", None),
+}
+_SHARDING = {
+    "no_shard": 0,
+    "optim": 1,
+    "optim_grads": 2,
+    "optim_grads_params": 3,
+    "full_shard": 3,
+    "shard_grad_op": 2,
+    "hybrid_shard": 3,
+    "fsdp": 3,
+}
+_SCHEDULE_WORDS = {
+    "1f1b": "1f1b",
+    "interleaved": "interleaved",
+    "interleaved1f1b": "interleaved",
+    "gpipe": "gpipe",
+    "zb": "zero_bubble",
+    "zerobubble": "zero_bubble",
+    "interleavedzerobubble": "zero_bubble",
+    "zbvzerobubble": "zero_bubble",
+    "dualpipe": "dualpipe",
+    "dualpipev": "dualpipe",
+}
 _PRECISIONS = ("bf16", "fp16", "fp8", "mxfp8", "nvfp4", "fp4", "tf32", "fp32")
 _INTEGERS = ("tp", "pp", "dp", "cp", "ep", "etp", "vpp", "micro_batch", "micro_batches", "shard")
 
@@ -113,14 +187,32 @@ def complete(fields: dict[str, Any], ranks: int, global_batch: int) -> Plan:
     model_ranks = fields.get("tp", 1) * fields.get("pp", 1) * fields.get("cp", 1)
     problems = []
     if ranks % model_ranks:
-        problems.append(Problem(f"tp * pp * cp = {model_ranks} does not divide {ranks} ranks", "--plan", remedy=f"take {ranks // model_ranks * model_ranks} ranks"))
+        problems.append(
+            Problem(
+                f"tp * pp * cp = {model_ranks} does not divide {ranks} ranks",
+                "--plan",
+                remedy=f"take {ranks // model_ranks * model_ranks} ranks",
+            )
+        )
     dp = fields.get("dp") or max(ranks // model_ranks, 1)
     if dp * model_ranks != ranks:
-        problems.append(Problem(f"tp * pp * cp * dp = {dp * model_ranks} is not {ranks} ranks", "--plan", remedy=f"dp={ranks // model_ranks}"))
+        problems.append(
+            Problem(
+                f"tp * pp * cp * dp = {dp * model_ranks} is not {ranks} ranks",
+                "--plan",
+                remedy=f"dp={ranks // model_ranks}",
+            )
+        )
     micro = fields.get("micro_batch", 1)
     if global_batch % (dp * micro):
-        problems.append(Problem(f"dp * micro-batch = {dp * micro} does not divide the global batch", "--plan", global_batch,
-                                remedy=f"a global batch of {-(-global_batch // (dp * micro)) * dp * micro}"))  # fmt: skip
+        problems.append(
+            Problem(
+                f"dp * micro-batch = {dp * micro} does not divide the global batch",
+                "--plan",
+                global_batch,
+                remedy=f"a global batch of {-(-global_batch // (dp * micro)) * dp * micro}",
+            )
+        )
     stage = ranks // fields.get("pp", 1)
     if stage % (fields.get("ep", 1) * fields.get("etp", 1)):
         problems.append(Problem(f"ep * etp does not divide the {stage} ranks of a stage", "--plan"))

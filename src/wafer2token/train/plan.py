@@ -106,4 +106,6 @@ _ARRAYS = [f for f in fields(PlanTable) if f.name != "precision"]
 
 def table(plans: list[Plan]) -> PlanTable:
     """Plans of one precision as a table."""
-    return PlanTable(**{f.name: np.array([getattr(p, f.name) for p in plans]) for f in _ARRAYS}, precision=plans[0].precision)
+    return PlanTable(
+        **{f.name: np.array([getattr(p, f.name) for p in plans]) for f in _ARRAYS}, precision=plans[0].precision
+    )

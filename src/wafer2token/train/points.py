@@ -7,8 +7,8 @@ to return it in its unit.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from wafer2token.evidence.errors import W2TError
@@ -26,14 +26,34 @@ TARGETS = {
     "total_gpu_hours": "h",
 }
 CHIPS = {
-    "910b": ("ascend_910b2", "atlas_800t_a2", 1), "910c": ("ascend_910c", "atlas_900_a3", 2),
-    "a100-80g": ("a100_sxm_80", "dgx_a100", 1), "a100-40g": ("a100_sxm_40", "dgx_a100", 1), "a800": ("a800_sxm", "dgx_a100", 1),
-    "h100": ("h100_sxm", "dgx_h100", 1), "h800": ("h800_sxm", "hgx_h800", 1), "h200": ("h200_sxm", "hgx_h200", 1), "h20": ("h20", "hgx_h20", 1),
-    "b200": ("b200_sxm", "dgx_b200", 1), "b300": ("b300_sxm", "dgx_b300", 1), "gb200": ("gb200", "gb200_nvl72", 1), "gb300": ("gb300", "gb300_nvl72", 1),
-    "tpu-v3": ("tpu_v3", "", 1), "tpu-v4": ("tpu_v4", "tpu_v4_pod", 1), "tpu-v5e": ("tpu_v5e", "", 1), "tpu-v5p": ("tpu_v5p", "tpu_v5p_pod", 1),
-    "tpu-trillium": ("tpu_v6e", "tpu_v6e_pod", 1), "tpu-v6e": ("tpu_v6e", "tpu_v6e_pod", 1), "gaudi2": ("gaudi2", "", 1),
-    "mi300x": ("mi300x", "", 1), "mi325x": ("mi325x", "", 1), "mi350x": ("mi350x", "", 1), "mi355x": ("mi355x", "", 1), "v100": ("v100_sxm2_32", "", 1),
-}  # fmt: skip
+    "910b": ("ascend_910b2", 1),
+    "910c": ("ascend_910c", 2),
+    "a100-80g": ("a100_sxm_80", 1),
+    "a100-40g": ("a100_sxm_40", 1),
+    "a800": ("a800_sxm", 1),
+    "h100": ("h100_sxm", 1),
+    "h800": ("h800_sxm", 1),
+    "h200": ("h200_sxm", 1),
+    "h20": ("h20", 1),
+    "b200": ("b200_sxm", 1),
+    "b300": ("b300_sxm", 1),
+    "gb200": ("gb200", 1),
+    "gb300": ("gb300", 1),
+    "tpu-v3": ("tpu_v3", 1),
+    "tpu-v4": ("tpu_v4", 1),
+    "tpu-v5e": ("tpu_v5e", 1),
+    "tpu-v5p": ("tpu_v5p", 1),
+    "tpu-trillium": ("tpu_v6e", 1),
+    "tpu-v6e": ("tpu_v6e", 1),
+    "gaudi2": ("gaudi2", 1),
+    "mi300x": ("mi300x", 1),
+    "mi325x": ("mi325x", 1),
+    "mi350x": ("mi350x", 1),
+    "mi355x": ("mi355x", 1),
+    "v100": ("v100_sxm2_32", 1),
+}
+LINEAR_BIAS = ("bloom", "baichuan-13b", "baichuan2-13b", "baichuan_13b", "baichuan2_13b")
+"""Models whose attention scores carry a linear bias (ALiBi)."""
 BINS = {"910b1": "ascend_910b1", "910b3": "ascend_910b3", "910b4": "ascend_910b4", "b1 64gb": "ascend_910b1"}
 
 
@@ -50,7 +70,6 @@ class Case:
     target: str
     measured: float
     chip: str
-    system: str
     dies: int
     devices: int
     node: int
@@ -66,6 +85,8 @@ class Case:
     features: frozenset[str]
     convention: str
     tokens: float = 0.0
+    biased: bool = False
+    stated_cp: int = 0
 
     @property
     def moe(self) -> bool:
@@ -105,7 +126,11 @@ def read_cases(records: Iterable[Record]) -> tuple[list[Case], list[Refused]]:
         except CannotExpressError as why:
             measured = record.get("measured", {}).get(record.get("target_metric", ""), 0.0)
             unit = TARGETS.get(str(record.get("target_metric")), "")
-            refused.append(Refused(str(record.get("id", "?")), str(record.get("family", "?")), float(measured or 0.0), unit, str(why)))
+            refused.append(
+                Refused(
+                    str(record.get("id", "?")), str(record.get("family", "?")), float(measured or 0.0), unit, str(why)
+                )
+            )
     return cases, refused
 
 
@@ -126,7 +151,7 @@ def read_case(record: Record, shapes: Mapping[str, ModelShape], lists_chunks: bo
     if target not in TARGETS or not (record.get("measured") or {}).get(target):
         raise CannotExpressError(f"no measured value of a known kind ({target})")
     hardware, split = record.get("hardware") or {}, dict(record.get("parallelism") or {})
-    chip, system, dies, node = machine(hardware, split)
+    chip, dies, node = machine(hardware, split)
     seq_len = record.get("seq_len")
     if not seq_len:
         raise CannotExpressError("sequence length not stated")
@@ -136,15 +161,95 @@ def read_case(record: Record, shapes: Mapping[str, ModelShape], lists_chunks: bo
     shape = _shape(record, shapes)
     ranks = devices * (dies if node <= 8 and dies > 1 else 1)
     plan, stated = read_plan(record, split, ranks, shape)
-    stated |= ({"micro_batch"} if record.get("micro_batch") else set()) | ({"vpp"} if lists_chunks and "interleaved" not in str(split.get("schedule")) else set())
+    stated |= ({"micro_batch"} if record.get("micro_batch") else set()) | (
+        {"vpp"} if lists_chunks and "interleaved" not in str(split.get("schedule")) else set()
+    )
     batch = int(record.get("global_batch") or (plan.global_batch if plan else 0))
-    framework = " ".join(str(x) for x in (record.get("framework") or "", (record.get("source") or {}).get("title", ""), split.get("framework_mode", "")))
+    framework = " ".join(
+        str(x)
+        for x in (
+            record.get("framework") or "",
+            (record.get("source") or {}).get("title", ""),
+            split.get("framework_mode", ""),
+        )
+    )
     return Case(
-        str(record["id"]), str(record.get("family", "user")), str((record.get("source") or {}).get("title", "")), kind,
-        str(record.get("grade", "")), float(record.get("weight", 1.0)), target, float(record["measured"][target]), chip, system, dies,
-        devices, node, scale_out(hardware), shape, int(seq_len), batch, precision(record), plan, stated, framework, year(record),
-        frozenset(str(f).lower() for f in split.get("features") or ()), str(record.get("mfu_definition", "")),
-        float(record["measured"].get("total_tokens_t") or 0.0) * 1e12)  # fmt: skip
+        str(record["id"]),
+        str(record.get("family", "user")),
+        str((record.get("source") or {}).get("title", "")),
+        kind,
+        str(record.get("grade", "")),
+        float(record.get("weight", 1.0)),
+        target,
+        float(record["measured"][target]),
+        chip,
+        dies,
+        devices,
+        node,
+        scale_out(hardware),
+        shape,
+        int(seq_len),
+        batch,
+        precision(record),
+        plan,
+        stated,
+        framework,
+        year(record),
+        features(split),
+        str(record.get("mfu_definition", "")),
+        float(record["measured"].get("total_tokens_t") or 0.0) * 1e12,
+        any(name in shape.id.lower() for name in LINEAR_BIAS),
+        int(split.get("cp") or 0),
+    )
+
+
+def features(split: Record) -> frozenset[str]:
+    """Words about the run: listed features, and what a note says of context parallelism."""
+    words = {str(f).lower() for f in split.get("features") or ()}
+    return frozenset(words | ({"no_cp"} if "non-CP" in str(split.get("note") or "") else set()))
+
+
+def borrow_plans(cases: Sequence[Case], pool: Sequence[Case]) -> list[Case]:
+    """Cases without a stated plan take that of a record of the same model and vendor, the nearest in devices.
+
+    Recipes are shared: a table that prints no parallelism was run from the same scripts as one that does.
+    """
+    known = [c for c in pool if c.plan is not None and c.kind == "pretrain_steady_state"]
+    out = []
+    for case in cases:
+        like = [c for c in known if case.plan is None and _alike(case, c)]
+        if not like:
+            out.append(case)
+            continue
+        near = min(like, key=lambda c: (abs(c.devices - case.devices), c.id))
+        out.append(replace(case, plan=_moved(near, case), stated=near.stated | {"borrowed"}))
+    return out
+
+
+def _alike(case: Case, other: Case) -> bool:
+    assert other.plan is not None
+    model_ranks = other.plan.tp * other.plan.pp * other.plan.cp
+    same = (other.vendor, other.shape.hidden_size, other.shape.num_hidden_layers) == (
+        case.vendor,
+        case.shape.hidden_size,
+        case.shape.num_hidden_layers,
+    )
+    return (
+        same and 0.5 <= other.seq_len / case.seq_len <= 2 and case.devices * case.dies % (model_ranks * case.dies) == 0
+    )
+
+
+def _moved(near: Case, case: Case) -> Plan:
+    """The plan of another record on this one's devices and batch."""
+    plan = near.plan
+    assert plan is not None
+    dp = max(case.devices // (plan.tp * plan.pp * plan.cp), 1)
+    steps = (
+        max(round(case.global_batch / (dp * plan.micro_batch)), 1)
+        if case.global_batch
+        else max(round(plan.micro_batches * plan.dp / dp), 1)
+    )
+    return replace(plan, dp=dp, micro_batches=steps, precision=case.precision)
 
 
 def _kind_reason(kind: str) -> str:
@@ -155,18 +260,18 @@ def _kind_reason(kind: str) -> str:
     }.get(kind, f"kind {kind!r} is not modelled")
 
 
-def machine(hardware: Record, split: Record) -> tuple[str, str, int, int]:
-    """Chip card, system card, dies per sold chip and devices per node."""
+def machine(hardware: Record, split: Record) -> tuple[str, int, int]:
+    """Chip card, dies per sold chip and devices per node."""
     key = str(hardware.get("chip_key", "")).lower().rstrip("?").strip()
     label = str(hardware.get("chip", "")).lower()
     if key not in CHIPS:
         key = next((name for name in sorted(CHIPS, key=len, reverse=True) if name in key or name in label), key)
     if key not in CHIPS:
         raise CannotExpressError(f"chip {hardware.get('chip_key')!r} has no card")
-    chip, system, dies = CHIPS[key]
+    chip, dies = CHIPS[key]
     chip = next((card for mark, card in BINS.items() if key == "910b" and mark in label), chip)
     node = int(hardware.get("devices_per_node") or 8)
-    return chip, system, dies, node
+    return chip, dies, node
 
 
 def _devices(record: Record, split: Record) -> int:
@@ -193,16 +298,23 @@ def scale_out(hardware: Record) -> float:
 
 
 def precision(record: Record) -> str:
-    """Training precision; where the record says nothing, fp8 of an MLPerf submission (as those that state one) and else bf16."""
-    text = str(record.get("precision") or record.get("precision_label") or "bf16").lower()
+    """Training precision; bf16 where the record says nothing, but of an MLPerf submission the format that its round is known for.
+
+    MLPerf rounds from v3 ran in 8 bits on chips that have them; from v5.1 NVIDIA's Blackwell submissions in NVFP4.
+    """
+    text = str(record.get("precision") or record.get("precision_label") or "").lower()
     for name in ("mxfp8", "nvfp4", "fp8", "fp4", "bf16", "fp16", "tf32", "fp32"):
         if name in text:
             return name
-    return "fp8" if "mlperf" in str((record.get("source") or {}).get("title", "")).lower() else "bf16"
+    mlperf = re.search(r"MLPerf Training v(\d\.\d)", _title(record))
+    if not mlperf:
+        return "bf16"
+    blackwell = str((record.get("hardware") or {}).get("chip_key", "")).lower().startswith(("b200", "b300", "gb"))
+    return "nvfp4" if blackwell and mlperf[1] >= "5.1" else "fp8"
 
 
 def year(record: Record) -> float:
-    """When the software ran, as a decimal year: container or release in the title, arXiv number, first listing; else 2024."""
+    """When the software ran, as a decimal year: container or release in the title, arXiv number, first listing; 0 when unknown."""
     source = record.get("source") or {}
     title = f"{source.get('title', '')} {source.get('url', '')}"
     container = re.search(r"(?:container|NeMo|Launcher|NVIDIA)\s+(2[3-9])\.(\d\d)", title)
@@ -214,7 +326,7 @@ def year(record: Record) -> float:
             return base + int(match[1]) + (int(match[2]) - 0.5) / 12
     if mlperf:
         return 2020.4 + int(mlperf[1]) - 0 + 0.5 * int(mlperf[2])
-    return 2024.0
+    return 0.0
 
 
 def read_plan(record: Record, split: Record, ranks: int, shape: ModelShape) -> tuple[Plan | None, frozenset[str]]:
@@ -230,13 +342,28 @@ def read_plan(record: Record, split: Record, ranks: int, shape: ModelShape) -> t
         dp = ranks // (tp * pp * cp)
     micro = max(round(float(record.get("micro_batch") or 1)), 1)
     batch = int(record.get("global_batch") or split.get("batch_per_dp", 0) * dp or 0)
-    steps = int(split.get("micro_batches") or split.get("grad_accum") or 0) or (max(round(batch / (micro * dp)), 1) if batch else 8 * pp)
+    steps = int(split.get("micro_batches") or split.get("grad_accum") or 0) or (
+        max(round(batch / (micro * dp)), 1) if batch else 8 * pp
+    )
     vpp = int(split.get("vpp") or 1)
     return Plan(
-        tp=tp, pp=pp, dp=dp, cp=cp, ep=ep, etp=tp if ep == 1 and shape.is_moe else 1, vpp=vpp if pp > 1 else 1, micro_batch=micro, micro_batches=steps,
-        zero=zero_stage(split.get("zero")), shard=int(split.get("fsdp_group") or 0), recompute=recompute(split), recompute_share=_share(split, shape, pp),
-        schedule=schedule(split, vpp, pp), sequence_parallel=bool(split.get("sequence_parallel", year(record) > 2022.2)) and tp > 1,
-        precision=precision(record)), stated  # fmt: skip
+        tp=tp,
+        pp=pp,
+        dp=dp,
+        cp=cp,
+        ep=ep,
+        etp=tp if ep == 1 and shape.is_moe else 1,
+        vpp=vpp if pp > 1 else 1,
+        micro_batch=micro,
+        micro_batches=steps,
+        zero=zero_stage(split.get("zero")),
+        shard=int(split.get("fsdp_group") or 0),
+        recompute=recompute(split),
+        recompute_share=_share(split, shape, pp),
+        schedule=schedule(split, vpp, pp),
+        sequence_parallel=bool(split.get("sequence_parallel", not 0 < year(record) < 2022.3)) and tp > 1,
+        precision=precision(record),
+    ), stated
 
 
 def zero_stage(text: object) -> int:
@@ -294,8 +421,10 @@ def _shape(record: Record, shapes: Mapping[str, ModelShape]) -> ModelShape:
     dims = record.get("model") or {}
     name = str(dims.get("name", ""))
     if dims.get("layers"):
-        prediction = int("deepseek-v3" in name.lower() and "megatron-bridge" in str(record.get("framework", "")).lower())
-        return shape_of(dims, prediction)
+        prediction = int(
+            "deepseek-v3" in name.lower() and "megatron-bridge" in str(record.get("framework", "")).lower()
+        )
+        return _with_windows(shape_of(dims, prediction), name)
     found = shapes.get(_plain(name))
     if found is not None:
         return found
@@ -305,6 +434,22 @@ def _shape(record: Record, shapes: Mapping[str, ModelShape]) -> ModelShape:
         raise CannotExpressError(f"no dimensions of model {name!r} in the record, and no card of that name") from None
 
 
+def _with_windows(shape: ModelShape, name: str) -> ModelShape:
+    """The attention windows of the model's card where a record leaves them out."""
+    if shape.sliding_window:
+        return shape
+    try:
+        card = model(name)
+    except W2TError:
+        return shape
+    same = (card.num_hidden_layers, card.hidden_size) == (shape.num_hidden_layers, shape.hidden_size)
+    return (
+        replace(shape, sliding_window=card.sliding_window, layer_types=card.layer_types)
+        if same and card.sliding_window
+        else shape
+    )
+
+
 def shape_of(dims: Record, prediction_layers: int = 0) -> ModelShape:
     """Dimensions in the spelling of the facts as a ModelShape; a gated MLP unless `swiglu` says otherwise."""
     layers, hidden, heads = int(dims["layers"]), int(dims["hidden"]), int(dims["heads"])
@@ -312,17 +457,36 @@ def shape_of(dims: Record, prediction_layers: int = 0) -> ModelShape:
     lead = int(dims.get("first_dense") or 0) if experts else layers
     window = re.match(r"(\d+)", str(dims.get("sliding_window") or ""))
     alternate = window is not None and "alternate" in str(dims.get("sliding_window"))
-    types = tuple("sliding_attention" if window and (i % 2 == 0 or not alternate) else "full_attention" for i in range(layers))
+    types = tuple(
+        "sliding_attention" if window and (i % 2 == 0 or not alternate) else "full_attention" for i in range(layers)
+    )
     ffn = int(dims.get("ffn") or 4 * hidden)
     gated = dims.get("swiglu")
     return ModelShape(
-        id=str(dims.get("name", "model")), model_type="record", hidden_size=hidden, num_hidden_layers=layers, num_attention_heads=heads,
-        num_key_value_heads=int(dims.get("kv_heads") or heads), head_dim=int(dims.get("head_dim") or hidden // heads),
-        vocab_size=int(dims.get("vocab") or 0), intermediate_size=ffn, layer_types=types,
-        mlp_layer_types=("dense",) * lead + ("sparse",) * (layers - lead), n_routed_experts=experts,
-        n_shared_experts=int(dims.get("shared_experts") or 0), num_experts_per_tok=int(dims.get("top_k") or 0),
+        id=str(dims.get("name", "model")),
+        model_type="record",
+        hidden_size=hidden,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        num_key_value_heads=int(dims.get("kv_heads") or heads),
+        head_dim=int(dims.get("head_dim") or hidden // heads),
+        vocab_size=int(dims.get("vocab") or 0),
+        intermediate_size=ffn,
+        layer_types=types,
+        mlp_layer_types=("dense",) * lead + ("sparse",) * (layers - lead),
+        n_routed_experts=experts,
+        n_shared_experts=int(dims.get("shared_experts") or 0),
+        num_experts_per_tok=int(dims.get("top_k") or 0),
         moe_intermediate_size=int(dims.get("moe_ffn") or ffn) if experts else 0,
-        shared_expert_intermediate_size=int(dims.get("shared_experts") or 0) * int(dims.get("moe_ffn") or ffn) if experts else 0,
-        q_lora_rank=int(mla.get("q_lora_rank") or 0), kv_lora_rank=int(mla.get("kv_lora_rank") or 0), qk_nope_head_dim=int(mla.get("qk_nope") or 0),
-        qk_rope_head_dim=int(mla.get("qk_rope") or 0), v_head_dim=int(mla.get("v_dim") or 0), sliding_window=int(window[1]) if window else 0,
-        num_nextn_predict_layers=prediction_layers, mlp_gated=True if gated is None else bool(gated))  # fmt: skip
+        shared_expert_intermediate_size=int(dims.get("shared_experts") or 0) * int(dims.get("moe_ffn") or ffn)
+        if experts
+        else 0,
+        q_lora_rank=int(mla.get("q_lora_rank") or 0),
+        kv_lora_rank=int(mla.get("kv_lora_rank") or 0),
+        qk_nope_head_dim=int(mla.get("qk_nope") or 0),
+        qk_rope_head_dim=int(mla.get("qk_rope") or 0),
+        v_head_dim=int(mla.get("v_dim") or 0),
+        sliding_window=int(window[1]) if window else 0,
+        num_nextn_predict_layers=prediction_layers,
+        mlp_gated=True if gated is None else bool(gated),
+    )

@@ -7,8 +7,10 @@ from functools import lru_cache
 
 import numpy as np
 
-from wafer2token.evidence.errors import InfeasibleError, W2TError
+from wafer2token.catalog import ids
+from wafer2token.evidence.errors import EvidenceError, InfeasibleError
 from wafer2token.train.calibration import Calibrated, calibrated, stack_of, vendor_of
+from wafer2token.train.failures import availability, reliability_card
 from wafer2token.train.machine import Machine, machine, with_scale_out
 from wafer2token.train.memory import memory
 from wafer2token.train.plan import SCHEDULES, Plan, table
@@ -18,6 +20,8 @@ from wafer2token.train.step import Parts, Software, parts_of_step, step_time
 from wafer2token.workload import train_flops_per_token
 
 INTERLEAVED = SCHEDULES.index("interleaved")
+LEAST_RECOMPUTATION = ((0, 1.0), (1, 1.0), (2, 0.25), (2, 0.5), (2, 0.75), (2, 1.0))
+"""What a planner tries in turn where a record does not say what is recomputed: nothing, selective, a share of the layers."""
 BATCH_TOKENS = 2**22
 """Tokens per step taken where a record states no batch: the usual size of runs up to a thousand devices (GPT-3 to Llama 2)."""
 
@@ -37,34 +41,57 @@ class Prepared:
 
 def prepare(case: Case) -> Prepared:
     """Choose the plan and price its pieces; CannotExpressError where machine or plan cannot be had."""
+    if case.chip not in ids("chip"):
+        raise CannotExpressError(f"no card of chip {case.chip}")
     try:
-        place = with_scale_out(_machine(case.chip, case.system), case.scale_out_bytes_per_s)
+        place = with_scale_out(_machine(case.chip), case.scale_out_bytes_per_s)
         stack = stack_of(case.framework, vendor_of(place.vendor))
         how = calibrated(case.chip, place.vendor, case.precision, stack)
         per_die = place.dies > 1 and case.node < 16
         ranks = case.devices * (place.dies if per_die else 1)
         plan = _plan(case, place, ranks, how)
-        parts = parts_of_step(case.shape, place.acc, place.fab, table([plan]), case.seq_len, place.domain, how.software.fused_attention,
-                              gradient_bytes=2.0 if plan.zero >= 3 else 4.0)  # fmt: skip
-    except W2TError as error:
+        parts = parts_of_step(
+            case.shape,
+            place.acc,
+            place.fab,
+            table([plan]),
+            case.seq_len,
+            place.domain,
+            fused(case, how),
+            gradient_bytes=2.0 if plan.zero >= 3 else 4.0,
+        )
+    except (InfeasibleError, EvidenceError) as error:
         raise CannotExpressError(str(error).splitlines()[0]) from None
     return Prepared(case, place, plan, stack, parts, ranks, float(plan.global_batch * case.seq_len))
 
 
+def fused(case: Case, how: Calibrated) -> bool:
+    """Whether attention was fused: by the stack, and not with a linear bias on a stack that has no fused kernel for it."""
+    return how.software.fused_attention and (how.biased_attention or not case.biased)
+
+
 @lru_cache(maxsize=64)
-def _machine(chip: str, system: str) -> Machine:
-    return machine(chip, system or None)
+def _machine(chip: str) -> Machine:
+    return machine(chip)
 
 
 def _plan(case: Case, place: Machine, ranks: int, how: Calibrated) -> Plan:
     """The stated plan, its unstated recomputation the least that fits; else the best plan found."""
     if case.plan is not None:
-        return _fill(case, case.plan, place, how)
+        plan = (
+            case.plan
+            if case.plan.ranks == ranks
+            else replace(case.plan, dp=max(ranks // (case.plan.tp * case.plan.pp * case.plan.cp), 1))
+        )
+        return _fill(case, plan, place, how)
     batch = case.global_batch or max(round(BATCH_TOKENS / case.seq_len), 1)
     batch = -(-batch // ranks) * ranks if batch < ranks and not case.global_batch else batch
-    space = Space(vpp=(1, 2, 4), micro_batch=(1, 2, 4, 8), zero=(1, 3) if how.stack == "fsdp" else (1,))
+    context = (1,) if "no_cp" in case.features else (case.stated_cp,) if case.stated_cp else ()
+    space = Space(cp=context, vpp=(1, 2, 4), micro_batch=(1, 2, 4, 8), zero=(1, 3) if how.stack == "fsdp" else (1,))
     try:
-        return search(case.shape, place, ranks, batch, case.seq_len, how.software, case.precision, space, keep=1).plans.row(0)
+        return search(
+            case.shape, place, ranks, batch, case.seq_len, how.software, case.precision, space, keep=1
+        ).plans.row(0)
     except InfeasibleError as error:
         raise CannotExpressError(f"no parallelism stated, and {error}".splitlines()[0]) from None
 
@@ -74,20 +101,29 @@ def _fill(case: Case, plan: Plan, place: Machine, how: Calibrated) -> Plan:
     options = [plan]
     if "vpp" not in case.stated and plan.pp > 1:
         layers = case.shape.num_hidden_layers
-        options += [replace(plan, vpp=v, schedule=INTERLEAVED) for v in (2, 3, 4, 6, 8, 12) if layers % (plan.pp * v) == 0]
+        options += [
+            replace(plan, vpp=v, schedule=INTERLEAVED) for v in (2, 3, 4, 6, 8, 12) if layers % (plan.pp * v) == 0
+        ]
     if "micro_batch" not in case.stated:
         per_rank = plan.micro_batch * plan.micro_batches
-        options = [replace(p, micro_batch=b, micro_batches=per_rank // b) for p in options for b in (1, 2, 4, 8) if per_rank % b == 0]
-    options = [p for p in options if p.schedule != INTERLEAVED or p.micro_batches % p.pp == 0 or "vpp" in case.stated] or [plan]
-    scores = not how.software.fused_attention
-    codes = (plan.recompute,) if "recompute" in case.stated else (0, 1, 2)
-    for code in codes:
-        trial = [replace(p, recompute=code) for p in options]
+        options = [
+            replace(p, micro_batch=b, micro_batches=per_rank // b)
+            for p in options
+            for b in (1, 2, 4, 8)
+            if per_rank % b == 0
+        ]
+    options = [
+        p for p in options if p.schedule != INTERLEAVED or p.micro_batches % p.pp == 0 or "vpp" in case.stated
+    ] or [plan]
+    scores = not fused(case, how)
+    ladder = ((plan.recompute, plan.recompute_share),) if "recompute" in case.stated else LEAST_RECOMPUTATION
+    for code, share in ladder:
+        trial = [replace(p, recompute=code, recompute_share=share) for p in options]
         need = memory(case.shape, table(trial), case.seq_len, scores=scores).total
         fitting = [p for p, bytes_ in zip(trial, need, strict=True) if bytes_ < place.memory_bytes]
         if fitting:
             return _fastest(case, fitting, place, how)
-    return replace(plan, recompute=codes[-1])
+    return replace(options[0], recompute=ladder[-1][0], recompute_share=ladder[-1][1])
 
 
 def _fastest(case: Case, plans: list[Plan], place: Machine, how: Calibrated) -> Plan:
@@ -99,8 +135,12 @@ def _fastest(case: Case, plans: list[Plan], place: Machine, how: Calibrated) -> 
 def software_of(ready: Prepared) -> Calibrated:
     """Calibrated software of a case; overlap off where the source switched it off."""
     how = calibrated(ready.case.chip, ready.place.vendor, ready.case.precision, ready.stack)
+    if not float(np.ravel(ready.parts.fused)[0]):
+        how = replace(how, software=replace(how.software, attention=how.software.attention * how.unfused_attention))
     if any("overlap switched off" in f for f in ready.case.features):
-        off = replace(how.software, tensor_hidden=0.0, context_hidden=0.0, expert_hidden=0.0, data_hidden=0.0, pipeline_hidden=0.0)
+        off = replace(
+            how.software, tensor_hidden=0.0, context_hidden=0.0, expert_hidden=0.0, data_hidden=0.0, pipeline_hidden=0.0
+        )
         return replace(how, software=off)
     return how
 
@@ -129,7 +169,8 @@ def to_metric(ready: Prepared, seconds: float) -> float:
     if case.target == "samples_per_s_total":
         return ready.plan.global_batch / seconds
     if case.target == "total_gpu_hours":
-        return case.tokens / rate / 3600
+        lost = availability(reliability_card(case.chip), case.devices, None, 0)
+        return case.tokens / rate / 3600 / float(lost.goodput)
     if case.target == "tokens_per_s_per_device":
         return rate
     flops = rate * flops_per_token(ready)

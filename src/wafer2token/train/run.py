@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from wafer2token.catalog import all_cards, get
+from wafer2token.catalog import get
 from wafer2token.evidence.errors import EvidenceError, InfeasibleError, InputError, Problem
 from wafer2token.evidence.number import Number
 from wafer2token.train.calibration import Calibrated, calibrated, family_of, stack_of, vendor_of
-from wafer2token.train.failures import DAY_S, availability
+from wafer2token.train.failures import DAY_S, availability, reliability_card
 from wafer2token.train.machine import Machine, machine
 from wafer2token.train.memory import GIB, memory
 from wafer2token.train.parse import complete, parse_plan
@@ -40,8 +40,14 @@ class PlanResult:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data."""
-        return {"plan": str(self.plan), "step_time_s": self.step_time_s, "memory_gib": self.memory_bytes / GIB, "mfu": self.mfu,
-                "tokens_per_s": self.tokens_per_s, "parts_s": dict(self.parts_s)}  # fmt: skip
+        return {
+            "plan": str(self.plan),
+            "step_time_s": self.step_time_s,
+            "memory_gib": self.memory_bytes / GIB,
+            "mfu": self.mfu,
+            "tokens_per_s": self.tokens_per_s,
+            "parts_s": dict(self.parts_s),
+        }
 
 
 @dataclass(frozen=True)
@@ -86,20 +92,53 @@ class TrainResult:
     def to_dict(self) -> dict[str, Any]:
         """Plain data: quantiles in place of samples."""
         names = ("step_time_s", "tokens_per_s", "goodput", "days", "interruptions_per_day", "energy_j", "cost_usd")
-        out: dict[str, Any] = {"model": self.model, "on": self.on, "chip": self.chip, "chips": self.chips, "tokens": self.tokens,
-                               "seq_len": self.seq_len, "global_batch": self.global_batch, "precision": self.precision,
-                               "plan": self.plan.to_dict(), "plans_tried": self.tried, "plans_fitting": self.fitting}  # fmt: skip
+        out: dict[str, Any] = {
+            "model": self.model,
+            "on": self.on,
+            "chip": self.chip,
+            "chips": self.chips,
+            "tokens": self.tokens,
+            "seq_len": self.seq_len,
+            "global_batch": self.global_batch,
+            "precision": self.precision,
+            "plan": self.plan.to_dict(),
+            "plans_tried": self.tried,
+            "plans_fitting": self.fitting,
+        }
         out |= {name: dict(zip(("p5", "p50", "p95"), self.quantiles(name), strict=True)) for name in names}
-        out["mfu"] = {k: dict(zip(("p5", "p50", "p95"), map(float, np.percentile(v, [5, 50, 95])), strict=True)) for k, v in self.mfu.items()}
+        out["mfu"] = {
+            k: dict(zip(("p5", "p50", "p95"), map(float, np.percentile(v, [5, 50, 95])), strict=True))
+            for k, v in self.mfu.items()
+        }
         out["memory_gib"] = {k: v / GIB for k, v in self.memory_bytes.items()} | {"room": self.room_bytes / GIB}
         out["best"] = [r.to_dict() for r in self.best]
         out["pareto"] = [r.to_dict() for r in self.pareto]
-        return out | {"stack": self.stack, "spread_ln": self.spread, "calibration_points": self.points, "cards": list(self.cards), "assumed": list(self.assumed)}
+        return out | {
+            "stack": self.stack,
+            "spread_ln": self.spread,
+            "calibration_points": self.points,
+            "cards": list(self.cards),
+            "assumed": list(self.assumed),
+        }
 
 
-def train(model: str | ModelShape, on: str, chips: int, tokens: float, plan: str | Plan | None = None, samples: int | None = 400, seed: int = 0,
-          dtype: str = "bf16", seq_len: int | None = None, global_batch: int | None = None, imbalance: float = 1.0, stack: str | None = None,
-          space: Space | None = None, top: int = 5, assume: bool = False) -> TrainResult:  # fmt: skip
+def train(
+    model: str | ModelShape,
+    on: str,
+    chips: int,
+    tokens: float,
+    plan: str | Plan | None = None,
+    samples: int | None = 400,
+    seed: int = 0,
+    dtype: str = "bf16",
+    seq_len: int | None = None,
+    global_batch: int | None = None,
+    imbalance: float = 1.0,
+    stack: str | None = None,
+    space: Space | None = None,
+    top: int = 5,
+    assume: bool = False,
+) -> TrainResult:
     """Train ``model`` on ``chips`` chips of ``on`` for ``tokens`` tokens.
 
     Args:
@@ -132,16 +171,44 @@ def train(model: str | ModelShape, on: str, chips: int, tokens: float, plan: str
     results = _results(shape, place, plans, seq_len, how, chips, imbalance)
     best = results[0]
     drawn = _sampled(place, how, best, samples, seed)
-    flops = {name: float(train_flops_per_token(shape, seq_len, name, mtp=shape.num_nextn_predict_layers > 0) if name != "palm" else train_flops_per_token(shape, seq_len, name)) for name in FLAVOURS}
+    flops = {
+        name: float(
+            train_flops_per_token(shape, seq_len, name, mtp=shape.num_nextn_predict_layers > 0)
+            if name != "palm"
+            else train_flops_per_token(shape, seq_len, name)
+        )
+        for name in FLAVOURS
+    }
     rate = global_batch * seq_len / drawn
     peak = _peak(place, dtype) * ranks
     life = _life(place, chips, tokens, rate, samples, seed)
     mem = memory(shape, best.plan, seq_len)
     return TrainResult(
-        shape.id, on, place.chip, chips, float(tokens), seq_len, global_batch, dtype, best.plan, tuple(_distinct(results, top)), tuple(_pareto(results)),
-        tried, fitting, drawn, rate, {k: rate * v / peak for k, v in flops.items()}, *life,
-        {n: float(getattr(mem, n)) for n in ("weights", "gradients", "optimizer", "activations", "temporary", "total")}, place.memory_bytes,
-        how.stack, how.spread, how.points, how.cards, assumed)  # fmt: skip
+        shape.id,
+        on,
+        place.chip,
+        chips,
+        float(tokens),
+        seq_len,
+        global_batch,
+        dtype,
+        best.plan,
+        tuple(_distinct(results, top)),
+        tuple(_pareto(results)),
+        tried,
+        fitting,
+        drawn,
+        rate,
+        {k: rate * v / peak for k, v in flops.items()},
+        *life,
+        {n: float(getattr(mem, n)) for n in ("weights", "gradients", "optimizer", "activations", "temporary", "total")},
+        place.memory_bytes,
+        how.stack,
+        how.spread,
+        how.points,
+        how.cards,
+        assumed,
+    )
 
 
 def _check(chips: int, tokens: float, imbalance: float) -> None:
@@ -151,12 +218,16 @@ def _check(chips: int, tokens: float, imbalance: float) -> None:
     if not tokens > 0:
         problems.append(Problem("a job needs tokens", "--tokens", tokens, "above zero"))
     if imbalance < 1:
-        problems.append(Problem("the busiest expert cannot have less than the mean", "--imbalance", imbalance, "1 or more"))
+        problems.append(
+            Problem("the busiest expert cannot have less than the mean", "--imbalance", imbalance, "1 or more")
+        )
     if problems:
         raise InputError(problems)
 
 
-def _batch(shape: ModelShape, chips: int, seq_len: int | None, global_batch: int | None) -> tuple[int, int, tuple[str, ...]]:
+def _batch(
+    shape: ModelShape, chips: int, seq_len: int | None, global_batch: int | None
+) -> tuple[int, int, tuple[str, ...]]:
     """Sequence length and global batch, with what was assumed about them."""
     assumed: tuple[str, ...] = ()
     if seq_len is None:
@@ -172,11 +243,11 @@ def _batch(shape: ModelShape, chips: int, seq_len: int | None, global_batch: int
 
 
 def _round_batch(batch: int, chips: int) -> int:
-    """The batch nearest to the wanted one that has the odd factors of the number of chips, so that plans divide it."""
+    """The wanted batch rounded to the odd part of the number of chips times a power of two, so that plans divide it."""
     odd = chips
     while odd % 2 == 0:
         odd //= 2
-    return max(round(batch / odd), 1) * odd if odd < batch else batch
+    return int(odd * 2 ** max(round(np.log2(batch / odd)), 0))
 
 
 def _evidence(place: Machine, how: Calibrated, assume: bool) -> tuple[str, ...]:
@@ -188,7 +259,9 @@ def _evidence(place: Machine, how: Calibrated, assume: bool) -> tuple[str, ...]:
     return (text,)
 
 
-def _given(plan: str | Plan, ranks: int, global_batch: int, dtype: str, shape: ModelShape, place: Machine, seq_len: int) -> Plan:
+def _given(
+    plan: str | Plan, ranks: int, global_batch: int, dtype: str, shape: ModelShape, place: Machine, seq_len: int
+) -> Plan:
     """The plan that the user gave, checked to fit."""
     if isinstance(plan, Plan):
         chosen = plan
@@ -198,12 +271,16 @@ def _given(plan: str | Plan, ranks: int, global_batch: int, dtype: str, shape: M
         chosen = complete(fields, ranks, global_batch)
     need = float(memory(shape, chosen, seq_len).total)
     if need > place.memory_bytes:
-        raise InfeasibleError(f"{chosen} needs {need / GIB:.1f} GiB of {place.memory_bytes / GIB:.1f} GiB on its heaviest stage",
-                              "more pp or tp, recompute=full, or zero=1 over more ranks; without --plan the search finds one")  # fmt: skip
+        raise InfeasibleError(
+            f"{chosen} needs {need / GIB:.1f} GiB of {place.memory_bytes / GIB:.1f} GiB on its heaviest stage",
+            "more pp or tp, recompute=full, or zero=1 over more ranks; without --plan the search finds one",
+        )
     return chosen
 
 
-def _results(shape: ModelShape, place: Machine, plans: list[Plan], seq_len: int, how: Calibrated, chips: int, imbalance: float) -> list[PlanResult]:
+def _results(
+    shape: ModelShape, place: Machine, plans: list[Plan], seq_len: int, how: Calibrated, chips: int, imbalance: float
+) -> list[PlanResult]:
     """Plans priced, fastest first."""
     rows = table(plans)
     steps = price(shape, place, rows, seq_len, how.software, imbalance)
@@ -214,7 +291,16 @@ def _results(shape: ModelShape, place: Machine, plans: list[Plan], seq_len: int,
     for i, plan in enumerate(plans):
         seconds = float(steps.total[i])
         rate = plan.global_batch * seq_len / seconds
-        out.append(PlanResult(plan, seconds, float(need[i]), rate * per_token / peak, rate, {n: float(np.broadcast_to(getattr(steps, n), (len(plans),))[i]) for n in PARTS}))
+        out.append(
+            PlanResult(
+                plan,
+                seconds,
+                float(need[i]),
+                rate * per_token / peak,
+                rate,
+                {n: float(np.broadcast_to(getattr(steps, n), (len(plans),))[i]) for n in PARTS},
+            )
+        )
     return sorted(out, key=lambda r: r.step_time_s)
 
 
@@ -258,13 +344,9 @@ def _peak(place: Machine, dtype: str) -> float:
     return float(place.acc.peaks[gemm_dtype(place.acc, dtype)])
 
 
-def reliability_card(chip: str) -> Any:
-    """The reliability card of a chip: its vendor's, or that of all GPUs."""
-    cards = all_cards("reliability").values()
-    return next((c for c in cards if any(chip.startswith(v) for v in c.vendors)), next(c for c in cards if not c.vendors))
-
-
-def _life(place: Machine, chips: int, tokens: float, rate: Array, samples: int | None, seed: int) -> tuple[Array, Array, Array, Array, Array]:
+def _life(
+    place: Machine, chips: int, tokens: float, rate: Array, samples: int | None, seed: int
+) -> tuple[Array, Array, Array, Array, Array]:
     """Goodput, days, interruptions per day, energy and cost of the whole job."""
     card = reliability_card(place.chip)
     up = availability(card, chips, samples, seed)
@@ -282,9 +364,17 @@ def _life(place: Machine, chips: int, tokens: float, rate: Array, samples: int |
         return value(getattr(card, name), f"reliability.{name}")
 
     nan = np.full_like(seconds, np.nan)
-    power = value(chip.tdp, f"chip.{chip.id}.tdp") * of("host_power") * of("overhead_power") * chips if chip.tdp else nan
+    power = (
+        value(chip.tdp, f"chip.{chip.id}.tdp") * of("host_power") * of("overhead_power") * chips if chip.tdp else nan
+    )
     energy = power * seconds
     capital = value(chip.price, f"chip.{chip.id}.price") * of("host_cost") * chips if chip.price else nan
     cost = capital * seconds * (1 / of("life") + of("running_cost")) + energy * of("electricity")
     shape = np.shape(seconds)
-    return (np.broadcast_to(up.goodput, shape), seconds / DAY_S, np.broadcast_to(up.rate_per_day, shape), np.broadcast_to(energy, shape), np.broadcast_to(cost, shape))
+    return (
+        np.broadcast_to(up.goodput, shape),
+        seconds / DAY_S,
+        np.broadcast_to(up.rate_per_day, shape),
+        np.broadcast_to(energy, shape),
+        np.broadcast_to(cost, shape),
+    )

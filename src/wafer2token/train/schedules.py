@@ -17,33 +17,35 @@ Array = np.ndarray
 def bubble_fraction(stages: ArrayLike, micro_batches: ArrayLike, chunks: ArrayLike = 1) -> Array:
     """Idle share of the step: (p - 1) / (v m + p - 1); 1F1B and GPipe at v = 1, interleaved above."""
     p, m, v = np.asarray(stages, float), np.asarray(micro_batches, float), np.asarray(chunks, float)
-    return (p - 1) / (v * m + p - 1)
+    return np.asarray((p - 1) / (v * m + p - 1))
 
 
 def bubble_1f1b(stages: ArrayLike, f: ArrayLike, b: ArrayLike, w: ArrayLike) -> Array:
     """Idle seconds of a stage under 1F1B or GPipe: (p - 1)(f + b + w)."""
-    return (np.asarray(stages, float) - 1) * (np.asarray(f) + np.asarray(b) + np.asarray(w))
+    return np.asarray((np.asarray(stages, float) - 1) * (np.asarray(f) + np.asarray(b) + np.asarray(w)))
 
 
 def bubble_interleaved(stages: ArrayLike, chunks: ArrayLike, f: ArrayLike, b: ArrayLike, w: ArrayLike) -> Array:
     """Idle seconds under interleaved 1F1B with v chunks: (p - 1)(f + b + w) / v."""
-    return bubble_1f1b(stages, f, b, w) / np.asarray(chunks, float)
+    return np.asarray(bubble_1f1b(stages, f, b, w) / np.asarray(chunks, float))
 
 
 def bubble_zero(stages: ArrayLike, f: ArrayLike, b: ArrayLike, w: ArrayLike) -> Array:
     """Idle seconds under ZB-H1, memory of 1F1B: (p - 1)(f + b - w), never negative."""
     idle = (np.asarray(stages, float) - 1) * (np.asarray(f) + np.asarray(b) - np.asarray(w))
-    return np.maximum(idle, 0.0)
+    return np.asarray(np.maximum(idle, 0.0))
 
 
 def bubble_dualpipe(stages: ArrayLike, f: ArrayLike, b: ArrayLike, w: ArrayLike) -> Array:
     """Idle seconds under DualPipe: (p/2 - 1)(F&B + B - 3W), where B = b + w and F&B = f + B run overlapped."""
     full_b = np.asarray(b) + np.asarray(w)
     idle = (np.asarray(stages, float) / 2 - 1) * (np.asarray(f) + full_b + full_b - 3 * np.asarray(w))
-    return np.maximum(idle, 0.0)
+    return np.asarray(np.maximum(idle, 0.0))
 
 
-def bubble_seconds(schedule: ArrayLike, stages: ArrayLike, chunks: ArrayLike, f: ArrayLike, b: ArrayLike, w: ArrayLike) -> Array:
+def bubble_seconds(
+    schedule: ArrayLike, stages: ArrayLike, chunks: ArrayLike, f: ArrayLike, b: ArrayLike, w: ArrayLike
+) -> Array:
     """Idle seconds by schedule code (index into `SCHEDULES`); broadcasts."""
     code = np.asarray(schedule)
     idle = bubble_interleaved(stages, np.where(code == SCHEDULES.index("interleaved"), chunks, 1), f, b, w)

@@ -63,7 +63,7 @@ class Held:
     @property
     def total(self) -> Array:
         """All of them."""
-        return self.dense + self.expert + self.embedding
+        return np.asarray(self.dense + self.expert + self.embedding)
 
 
 def dense_per_rank(shape: ModelShape, kind: LayerKind, tp: Array) -> Array:

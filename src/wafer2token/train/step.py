@@ -13,7 +13,7 @@ import numpy as np
 
 from wafer2token import chip as kernels
 from wafer2token.train.communication import layer_traffic, step_traffic
-from wafer2token.train.layer import Work, head_work, layer_work, nothing
+from wafer2token.train.layer import Work, expansion_seconds, head_work, layer_work, nothing
 from wafer2token.train.plan import OFFLOADS, RECOMPUTE, SCHEDULES, Plan, PlanTable
 from wafer2token.train.schedules import bubble_seconds
 from wafer2token.train.stage import held, mix, split
@@ -46,10 +46,11 @@ class Parts:
     mean: Array
     heads: Array
     fused: Array
+    expand: Array
 
     def take(self, rows: Array) -> Parts:
         """The pieces at the given rows."""
-        values = {}
+        values: dict[str, Any] = {}
         for f in fields(self):
             value = getattr(self, f.name)
             values[f.name] = value.take(rows) if isinstance(value, Work) else np.asarray(value)[rows]
@@ -77,8 +78,17 @@ class Software:
     fused_attention: bool = True
 
 
-def parts_of_step(shape: ModelShape, acc: Any, fab: Any, plan: PlanTable | Plan, seq_len: int, domain: int,
-                  fused_attention: bool = True, imbalance: float = 1.0, gradient_bytes: float = 4.0) -> Parts:  # fmt: skip
+def parts_of_step(
+    shape: ModelShape,
+    acc: Any,
+    fab: Any,
+    plan: PlanTable | Plan,
+    seq_len: int,
+    domain: int,
+    fused_attention: bool = True,
+    imbalance: float = 1.0,
+    gradient_bytes: float = 4.0,
+) -> Parts:
     """The pieces of a step on a machine.
 
     Args:
@@ -86,6 +96,7 @@ def parts_of_step(shape: ModelShape, acc: Any, fab: Any, plan: PlanTable | Plan,
         imbalance: load of the busiest expert rank over the mean, >= 1.
     """
     pp, tp, dp = (np.asarray(getattr(plan, n), float) for n in ("pp", "tp", "dp"))
+    expand = np.zeros_like(pp * tp)
     layer, traffic = nothing(pp * tp), [np.zeros_like(pp * tp) for _ in range(6)]
     for kind, everywhere, middle in mix(shape):
         share = np.where(pp > 1, middle, everywhere)
@@ -93,6 +104,7 @@ def parts_of_step(shape: ModelShape, acc: Any, fab: Any, plan: PlanTable | Plan,
         if kind.mlp == "sparse" and imbalance != 1.0:
             work = replace(work, expert_f=work.expert_f * imbalance, expert_b=work.expert_b * imbalance)
         layer = layer + work.scaled(share)
+        expand = expand + share * expansion_seconds(shape, kind, acc, plan, seq_len)
         links = layer_traffic(shape, kind, fab, domain, plan, seq_len, imbalance)
         traffic = [a + share * getattr(links, f.name) for a, f in zip(traffic, fields(links), strict=True)]
     head = head_work(shape, acc, plan, seq_len)
@@ -101,14 +113,38 @@ def parts_of_step(shape: ModelShape, acc: Any, fab: Any, plan: PlanTable | Plan,
     outer = step_traffic(shape, fab, domain, plan, seq_len, mine, layers.body, gradient_bytes)
     zero = np.asarray(plan.zero)
     shard = np.where(np.asarray(plan.shard) > 0, plan.shard, dp * np.asarray(plan.cp, float))
-    copies = np.maximum(dp * np.asarray(plan.cp, float) * tp / (np.asarray(plan.ep, float) * np.asarray(plan.etp, float)), 1.0)
-    updated = np.where(zero >= 1, (mine.dense + mine.embedding) / shard + mine.expert / np.minimum(copies, shard), mine.total)
+    copies = np.maximum(
+        dp * np.asarray(plan.cp, float) * tp / (np.asarray(plan.ep, float) * np.asarray(plan.etp, float)), 1.0
+    )
+    updated = np.where(
+        zero >= 1, (mine.dense + mine.embedding) / shard + mine.expert / np.minimum(copies, shard), mine.total
+    )
     optimizer = kernels.memory_time(acc, ADAM_BYTES * updated)
     slow = np.where(np.asarray(plan.offload) == OFFLOADS.index("optimizer"), acc.hbm_bytes_per_s / host_link(acc), 1.0)
     heads = np.full_like(pp * tp, 1.0 + shape.num_nextn_predict_layers)
-    return Parts(layer, head, *traffic[:4], traffic[4], traffic[5], outer.layer_gather, outer.layer_reduce, outer.p2p,
-                 outer.reduce, outer.gather, optimizer * slow, layers.body, layers.last, layers.mean, heads,
-                 np.full_like(pp * tp, float(fused_attention)))  # fmt: skip
+    tensor_f, tensor_b, context_f, context_b, dispatch_f, dispatch_b = traffic
+    return Parts(
+        layer,
+        head,
+        tensor_f,
+        tensor_b,
+        context_f,
+        context_b,
+        dispatch_f,
+        dispatch_b,
+        outer.layer_gather,
+        outer.layer_reduce,
+        outer.p2p,
+        outer.reduce,
+        outer.gather,
+        optimizer * slow,
+        layers.body,
+        layers.last,
+        layers.mean,
+        heads,
+        np.full_like(pp * tp, float(fused_attention)),
+        expand,
+    )
 
 
 def host_link(acc: Any) -> float:
@@ -158,7 +194,9 @@ def step_time(parts: Parts, plan: PlanTable | Plan, how: Software, chips: Any = 
     mean_f, mean_b = parts.mean * busy_f + head_f / pp, parts.mean * busy_b + head_b / pp
     weight_half = (mean_b - parts.mean * again) / 2
     idle = bubble_seconds(plan.schedule, pp, vpp, mean_f + hops / 2, mean_b - weight_half + hops / 2, weight_half)
-    reduce = _unhidden(slow * parts.reduce, slow_b, how.data_hidden) + _unhidden(slow * parts.gather, slow_f, how.data_hidden)
+    reduce = _unhidden(slow * parts.reduce, slow_b, how.data_hidden) + _unhidden(
+        slow * parts.gather, slow_f, how.data_hidden
+    )
     fixed = m * how.micro_batch_s + how.step_s
     ranks = np.asarray(chips if chips is not None else plan.tp * plan.pp * plan.dp * plan.cp, float)
     drag = 1 + how.straggling * np.log2(np.maximum(ranks / 8.0, 1.0))
@@ -169,22 +207,53 @@ def step_time(parts: Parts, plan: PlanTable | Plan, how: Software, chips: Any = 
     tensor, context, expert = (m * layers * (exposed_f[i] + exposed_b[i]) for i in range(3))
     data = reduce + m * layers * (sharded_f + sharded_b)
     total = drag * (m * (slow_f + slow_b + hops) + idle + reduce + parts.optimizer * how.vector + fixed)
-    return StepTime(total, compute, recompute, tensor, context, expert, data, m * hops, idle, parts.optimizer * how.vector,
-                    fixed + total * (1 - 1 / drag), slow_f, slow_b)  # fmt: skip
+    return StepTime(
+        total,
+        compute,
+        recompute,
+        tensor,
+        context,
+        expert,
+        data,
+        m * hops,
+        idle,
+        parts.optimizer * how.vector,
+        fixed + total * (1 - 1 / drag),
+        slow_f,
+        slow_b,
+    )
 
 
 def _seconds(work: Work, how: Software, times: Any = 1.0) -> tuple[Array, Array]:
     """Forward and backward seconds under a stack: kernels, or launching them where the host is slower."""
-    f = work.gemm_f * how.compute + work.expert_f * how.expert + work.attention_f * how.attention + work.vector_f * how.vector
-    b = work.gemm_b * how.compute + work.expert_b * how.expert + work.attention_b * how.attention + work.vector_b * how.vector
+    f = (
+        work.gemm_f * how.compute
+        + work.expert_f * how.expert
+        + work.attention_f * how.attention
+        + work.vector_f * how.vector
+    )
+    b = (
+        work.gemm_b * how.compute
+        + work.expert_b * how.expert
+        + work.attention_b * how.attention
+        + work.vector_b * how.vector
+    )
     return times * np.maximum(f, work.calls_f * how.launch_s), times * np.maximum(b, work.calls_b * how.launch_s)
 
 
 def _layer_seconds(parts: Parts, plan: PlanTable | Plan, how: Software) -> tuple[Array, Array, Array]:
-    """Forward, backward and recomputed seconds of a layer."""
+    """Forward, backward and recomputed seconds of a layer.
+
+    Selective recomputation repeats the attention scores where attention is not fused; else norms, activations and the
+    expansion of latent attention.
+    """
     f, b = _seconds(parts.layer, how)
     code = np.asarray(plan.recompute)
-    selective = np.where(parts.fused > 0, 0.0, parts.layer.attention_f * how.attention) + 0.3 * parts.layer.vector_f * how.vector
+    selective = np.where(
+        parts.fused > 0,
+        parts.layer.vector_f * how.vector + parts.expand * how.compute,
+        parts.layer.attention_f * how.attention,
+    )
     again = np.where(code == RECOMPUTE.index("full"), f, np.where(code == RECOMPUTE.index("selective"), selective, 0.0))
     return f, b, again * np.asarray(plan.recompute_share, float)
 
@@ -192,19 +261,21 @@ def _layer_seconds(parts: Parts, plan: PlanTable | Plan, how: Software) -> tuple
 def _exposed(parts: Parts, how: Software) -> tuple[tuple[Array, Array, Array], tuple[Array, Array, Array]]:
     """Tensor, context and expert traffic that computation does not hide, forward and backward."""
     t, c, e = 1 - how.tensor_hidden, 1 - how.context_hidden, 1 - how.expert_hidden
-    return ((parts.tensor_f * t, parts.context_f * c, parts.dispatch_f * e),
-            (parts.tensor_b * t, parts.context_b * c, parts.dispatch_b * e))  # fmt: skip
+    return (
+        (parts.tensor_f * t, parts.context_f * c, parts.dispatch_f * e),
+        (parts.tensor_b * t, parts.context_b * c, parts.dispatch_b * e),
+    )
 
 
 def _recomputed_traffic(parts: Parts, plan: PlanTable | Plan, exposed_f: tuple[Array, Array, Array]) -> Array:
     """Full recomputation repeats the forward traffic too."""
     full = (np.asarray(plan.recompute) == RECOMPUTE.index("full")) * np.asarray(plan.recompute_share, float)
-    return full * (exposed_f[0] + exposed_f[1] + exposed_f[2])
+    return np.asarray(full * (exposed_f[0] + exposed_f[1] + exposed_f[2]))
 
 
 def _unhidden(comm: Array, cover: Array, hidden: Any) -> Array:
     """What is left of a transfer when the share `hidden` of it may run beside `cover` seconds of computation."""
-    return comm * (1 - hidden) + np.maximum(comm * hidden - cover, 0.0)
+    return np.asarray(comm * (1 - hidden) + np.maximum(comm * hidden - cover, 0.0))
 
 
 __all__ = ["SCHEDULES", "Parts", "Software", "StepTime", "parts_of_step", "step_time"]

@@ -48,13 +48,24 @@ class Timeline:
     def trace(self) -> dict[str, Any]:
         """The timeline in the Trace Event Format of Chrome and Perfetto: one track per stage, microseconds."""
         events: list[dict[str, Any]] = [
-            {"ph": "M", "name": "thread_name", "pid": 0, "tid": s, "args": {"name": f"stage {s}"}} for s in range(len(self.busy_s))
+            {"ph": "M", "name": "thread_name", "pid": 0, "tid": s, "args": {"name": f"stage {s}"}}
+            for s in range(len(self.busy_s))
         ]
         names = {"F": "forward", "B": "backward", "W": "weight gradient"}
         for s in self.slices:
             label = f"{names[s.kind]} {s.micro_batch}" + (f" chunk {s.chunk}" if s.chunk else "")
-            events.append({"ph": "X", "name": label, "cat": names[s.kind], "pid": 0, "tid": s.stage, "ts": s.start_s * MICRO,
-                           "dur": (s.end_s - s.start_s) * MICRO, "args": {"micro_batch": s.micro_batch, "chunk": s.chunk}})  # fmt: skip
+            events.append(
+                {
+                    "ph": "X",
+                    "name": label,
+                    "cat": names[s.kind],
+                    "pid": 0,
+                    "tid": s.stage,
+                    "ts": s.start_s * MICRO,
+                    "dur": (s.end_s - s.start_s) * MICRO,
+                    "args": {"micro_batch": s.micro_batch, "chunk": s.chunk},
+                }
+            )
         return {"traceEvents": events, "displayTimeUnit": "ms", "otherData": {"schedule": self.schedule}}
 
     def write_trace(self, path: str | Path) -> Path:
@@ -64,7 +75,16 @@ class Timeline:
         return target
 
 
-def simulate(schedule: str, stages: int, micro_batches: int, f: float, b: float, w: float = 0.0, chunks: int = 1, hop: float = 0.0) -> Timeline:
+def simulate(
+    schedule: str,
+    stages: int,
+    micro_batches: int,
+    f: float,
+    b: float,
+    w: float = 0.0,
+    chunks: int = 1,
+    hop: float = 0.0,
+) -> Timeline:
     """Play a schedule.
 
     Args:
@@ -75,14 +95,27 @@ def simulate(schedule: str, stages: int, micro_batches: int, f: float, b: float,
     if schedule not in SCHEDULES:
         raise InputError(unknown("schedule", schedule, list(SCHEDULES)))
     if min(stages, micro_batches, chunks) < 1:
-        raise InputError(Problem("stages, micro-batches and chunks are at least 1", got=(stages, micro_batches, chunks)))
+        raise InputError(
+            Problem("stages, micro-batches and chunks are at least 1", got=(stages, micro_batches, chunks))
+        )
     if schedule == "interleaved" and micro_batches % stages:
-        raise InputError(Problem("interleaving needs micro-batches in multiples of the stages", got=micro_batches, remedy=f"take a multiple of {stages}"))
+        raise InputError(
+            Problem(
+                "interleaving needs micro-batches in multiples of the stages",
+                got=micro_batches,
+                remedy=f"take a multiple of {stages}",
+            )
+        )
     v = chunks if schedule == "interleaved" else 1
     if schedule == "zero_bubble":
         return _zero_bubble(stages, micro_batches, f, b, w, hop)
     if schedule == "dualpipe":
-        raise InputError(Problem("DualPipe has a closed form here and no played timeline", remedy="play 1f1b, interleaved, zero_bubble or gpipe"))
+        raise InputError(
+            Problem(
+                "DualPipe has a closed form here and no played timeline",
+                remedy="play 1f1b, interleaved, zero_bubble or gpipe",
+            )
+        )
     orders = [list(_order(schedule, stages, s, micro_batches, v)) for s in range(stages)]
     return _play(schedule, orders, {"F": f / v, "B": (b + w) / v}, v, hop)
 
@@ -140,7 +173,9 @@ def _play(schedule: str, orders: list[list[Op]], seconds: dict[str, float], v: i
     return _timeline(schedule, slices, stages)
 
 
-def _ready(kind: str, micro: int, position: int, positions: int, ends: dict[tuple[str, int, int], float], hop: float) -> float | None:
+def _ready(
+    kind: str, micro: int, position: int, positions: int, ends: dict[tuple[str, int, int], float], hop: float
+) -> float | None:
     """When the inputs of a piece are there; None while they are not."""
     if kind == "F":
         return 0.0 if position == 0 else _after(ends.get(("F", micro, position - 1)), hop)
@@ -190,8 +225,15 @@ def _zero_bubble(stages: int, m: int, f: float, b: float, w: float, hop: float) 
     return _timeline("zero_bubble", slices, stages)
 
 
-def _next_stage(orders: list[list[Op]], at: list[int], owed: list[list[int]], ends: dict[tuple[str, int, int], float],
-                clock: list[float], stages: int, hop: float) -> tuple[int, float | None]:  # fmt: skip
+def _next_stage(
+    orders: list[list[Op]],
+    at: list[int],
+    owed: list[list[int]],
+    ends: dict[tuple[str, int, int], float],
+    clock: list[float],
+    stages: int,
+    hop: float,
+) -> tuple[int, float | None]:
     """The stage that can act earliest, and when its next F or B is ready (None: not yet known)."""
     best, best_time, best_ready = -1, float("inf"), None
     for s in range(stages):
@@ -212,7 +254,9 @@ def timeline_of(result: Any) -> Timeline:
     plan, parts = result.plan, result.parts_s
     micro = min(plan.micro_batches, max(64 // plan.pp, 1) * plan.pp) if plan.pp > 1 else min(plan.micro_batches, 16)
     name = SCHEDULES[plan.schedule]
-    stage_s = (result.step_time_s - parts["bubble"] - parts["data"] - parts["optimizer"] - parts["other"]) / plan.micro_batches
+    stage_s = (
+        result.step_time_s - parts["bubble"] - parts["data"] - parts["optimizer"] - parts["other"]
+    ) / plan.micro_batches
     third = stage_s / (4 if plan.recompute == 2 else 3)
     b = stage_s - 2 * third
     return simulate("1f1b" if name == "dualpipe" else name, plan.pp, micro, third, b, third, plan.vpp)

@@ -129,7 +129,7 @@ def _attention(shape: ModelShape, kind: LayerKind) -> tuple[int, int, int, int]:
     h, heads, kv, d = shape.hidden_size, shape.num_attention_heads, shape.num_key_value_heads, shape.head_dim
     q = heads * d * (2 if shape.attn_output_gate else 1)
     weights = h * (q + 2 * kv * d) + heads * d * h
-    norm = 2 * d if shape.qk_norm else 0
+    norm = 2 * d if shape.qk_norm else (heads + kv) * d if shape.qk_norm_full else 0
     bias = (q + 2 * kv * d if shape.qkv_bias else 0) + (h if shape.o_bias else 0)
     bias += heads if shape.attention_sinks else 0
     return weights, 0, norm, bias

@@ -5,6 +5,7 @@ These are definitions of architectures, read from their published modelling code
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,13 +51,22 @@ SPELLINGS: dict[str, tuple[str, ...]] = {
     "linear_conv_kernel_dim": ("linear_conv_kernel_dim",),
 }
 
+_SWITCHES: dict[str, tuple[str, ...]] = {
+    "attention_bias": ("qkv_bias", "o_bias"),
+    "mlp_bias": ("mlp_bias",),
+    "use_qk_norm": ("qk_norm",),
+    "lm_head_bias": ("lm_head_bias",),
+}
+_INPUT_BIAS = {**_SWITCHES, "attention_bias": ("qkv_bias",)}
+_ALL_BIASES = ("qkv_bias", "o_bias", "mlp_bias")
+
 
 @dataclass(frozen=True, slots=True)
 class Family:
     """One architecture: what its configuration leaves out and which small parts it has.
 
     ``parts`` are values of ``ModelShape`` fields; ``defaults`` fill configuration keys that are missing;
-    ``mlp_width`` is the multiple of ``hidden_size`` where no width is given (0: it must be given);
+    ``switches`` are configuration keys that turn parts on and off; ``mlp_width`` is the multiple of ``hidden_size`` where no width is given (0: it must be given);
     ``window_default`` says which layers slide when ``layer_types`` is missing: ``none``, ``all``,
     ``alternate`` (even layers slide), or a period n as ``last_full:n``.
     """
@@ -67,6 +77,7 @@ class Family:
     mla: bool = False
     mlp_width: int = 0
     window_default: str = "none"
+    switches: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: _SWITCHES)
     dense_width_key: str = "intermediate_size"
     expert_width_key: str = "moe_intermediate_size"
 
@@ -86,8 +97,8 @@ FAMILIES: dict[str, Family] = {
     "llama": Family(defaults=_UNTIED),
     "mistral": Family(defaults=_UNTIED, window_default="all"),
     "mixtral": Family(defaults=_UNTIED, moe=True, expert_width_key="intermediate_size", window_default="all"),
-    "qwen2": Family(parts={"qkv_bias": True}, defaults=_UNTIED),
-    "qwen2_moe": Family(parts={"qkv_bias": True, "shared_expert_gate": True}, defaults=_UNTIED, moe=True),
+    "qwen2": Family(parts={"qkv_bias": True}, defaults=_UNTIED, switches={}),
+    "qwen2_moe": Family(parts={"qkv_bias": True, "shared_expert_gate": True}, defaults=_UNTIED, moe=True, switches={}),
     "qwen3": Family(parts=_QWEN3, defaults=_UNTIED),
     "qwen3_moe": Family(parts=_QWEN3, defaults=_UNTIED, moe=True),
     "qwen3_next": Family(
@@ -112,7 +123,7 @@ FAMILIES: dict[str, Family] = {
     "pangu_ultra_moe": Family(
         moe=True, mla=True, parts={"norms_per_layer": 4}, defaults={**_UNTIED, "moe_layer_freq": 1}
     ),
-    "glm4_moe": Family(defaults=_UNTIED, moe=True),
+    "glm4_moe": Family(defaults=_UNTIED, moe=True, switches=_INPUT_BIAS),
     "gpt_oss": Family(
         parts={
             "qkv_bias": True,
@@ -129,6 +140,7 @@ FAMILIES: dict[str, Family] = {
     "llama4_text": Family(
         defaults=_UNTIED,
         moe=True,
+        switches={"attention_bias": ("qkv_bias", "o_bias")},
         dense_width_key="intermediate_size_mlp",
         expert_width_key="intermediate_size",
         window_default="last_full:4",
@@ -146,20 +158,44 @@ FAMILIES: dict[str, Family] = {
     "bloom": Family(parts={**_LAYERNORM_BIASED, "embedding_norms": 1}, defaults=_TIED, mlp_width=4),
     "opt": Family(parts={**_LAYERNORM_BIASED, "learned_positions": 1}, defaults=_TIED),
     "mpt": Family(parts={"mlp_gated": False}, defaults=_TIED, mlp_width=4),
-    "falcon": Family(parts={"mlp_gated": False, "norm_bias": True}, defaults=_TIED, mlp_width=4),
+    "falcon": Family(
+        parts={"mlp_gated": False, "norm_bias": True}, defaults=_TIED, mlp_width=4, switches={"bias": _ALL_BIASES}
+    ),
     "nemotron": Family(parts={"mlp_gated": False, "norm_bias": True}, defaults=_UNTIED),
-    "chatglm": Family(parts={"qkv_bias": True}, defaults=_UNTIED),
+    "chatglm": Family(parts={"qkv_bias": True}, defaults=_UNTIED, switches={"add_qkv_bias": ("qkv_bias",)}),
     "baichuan": Family(defaults=_UNTIED),
     "internlm": Family(parts={"qkv_bias": True, "o_bias": True}, defaults=_UNTIED),
     "internlm2": Family(defaults=_UNTIED),
     "minicpm": Family(defaults=_TIED),
     "smollm3": Family(defaults=_TIED),
     "phi3": Family(defaults=_UNTIED),
+    "phi": Family(parts={**_LAYERNORM_BIASED, "norms_per_layer": 1, "lm_head_bias": True}, defaults=_UNTIED),
+    "phimoe": Family(parts={"norm_bias": True}, defaults=_UNTIED, moe=True, expert_width_key="intermediate_size"),
+    "gemma": Family(defaults=_TIED),
+    "gemma2": Family(parts={"norms_per_layer": 4}, defaults=_TIED, window_default="alternate"),
+    "gemma3_text": Family(parts={**_QWEN3, "norms_per_layer": 4}, defaults=_TIED, window_default="last_full:6"),
+    "cohere": Family(parts={"norms_per_layer": 1}, defaults=_TIED),
+    "cohere2": Family(parts={"norms_per_layer": 1}, defaults=_TIED, window_default="last_full:4"),
+    "starcoder2": Family(parts=_LAYERNORM_BIASED, defaults=_TIED, switches={"use_bias": _ALL_BIASES}),
+    "granite": Family(defaults=_UNTIED),
+    "granitemoe": Family(defaults=_UNTIED, moe=True, expert_width_key="intermediate_size"),
+    "olmo2": Family(parts={"qk_norm_full": True}, defaults=_UNTIED),
+    "olmoe": Family(parts={"qk_norm_full": True}, defaults=_UNTIED, moe=True, expert_width_key="intermediate_size"),
+    "minimax_m2": Family(
+        parts={"qk_norm_full": True}, defaults=_UNTIED, moe=True, expert_width_key="intermediate_size"
+    ),
+    "exaone4": Family(parts=_QWEN3, defaults=_UNTIED, window_default="last_full:4"),
+    "seed_oss": Family(defaults=_UNTIED, switches={**_INPUT_BIAS, "attention_out_bias": ("o_bias",)}),
+    "glm": Family(defaults=_UNTIED, switches=_INPUT_BIAS),
+    "glm4": Family(parts={"norms_per_layer": 4}, defaults=_UNTIED, switches=_INPUT_BIAS),
+    "stablelm": Family(parts={"norm_bias": True}, defaults=_UNTIED, switches={"use_qkv_bias": ("qkv_bias",)}),
+    "ernie4_5": Family(defaults=_TIED, switches={"use_bias": _ALL_BIASES}),
 }
 
 # the same architecture under another name
 SAME_AS: dict[str, str] = {
     "llama4": "llama4_text",
+    "gemma3": "gemma3_text",
     "qwen3_5_text": "qwen3_5",
     "qwen3_5_moe_text": "qwen3_5_moe",
     "RefinedWeb": "falcon",

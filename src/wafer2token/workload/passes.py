@@ -220,11 +220,12 @@ def _grouped_attention(shape: ModelShape, kind: LayerKind, call: Pass) -> list[O
     kv = _share(shape.num_key_value_heads, call.tp)
     q_width = heads * d * (2 if shape.attn_output_gate else 1)
     size, kv_size = dtype_bytes(call.inner_dtype), dtype_bytes(call.kv_dtype)
-    prepare = 2 * t * (heads + kv) * d * size * (2 if shape.qk_norm else 1)
+    normed = shape.qk_norm or shape.qk_norm_full
+    prepare = 2 * t * (heads + kv) * d * size * (2 if normed else 1)
     write = 2 * t * kv * d * (size + kv_size) * (call.phase != "train")
     out = [
         _gemm("qkv_proj", call, t, q_width + 2 * kv * d, h, call.weight_dtype),
-        _memory("rope", call, prepare + write, ops=3 if shape.qk_norm else 2),
+        _memory("rope", call, prepare + write, ops=3 if normed else 2),
         *_ring(shape, call, 2 * kv * d),
         _attention("attention", call, heads, kv, d, d, kind.window, kind.index_topk),
     ]

@@ -72,6 +72,7 @@ class ModelShape:
     shared_expert_gate: bool = False
     attention_sinks: bool = False
     qk_norm: bool = False
+    qk_norm_full: bool = False
     norm_bias: bool = False
     norms_per_layer: int = 2
     embedding_norms: int = 0

@@ -14,7 +14,7 @@ _NOT_SHOWN = frozenset({"id", "layer_types", "mlp_layer_types"})
 
 @dataclass(frozen=True, slots=True)
 class ModelSummary:
-    """A shape by the keys that are set, and counts derived from it; bytes are for 16-bit elements."""
+    """A shape by the keys that are set, and counts derived from it."""
 
     id: str
     shape: dict[str, Any]
@@ -22,8 +22,8 @@ class ModelSummary:
     total_parameters: int
     active_parameters: int
     mtp_parameters: int
-    weight_bytes: int
-    kv_bytes_per_token: int
+    weight_bytes_bf16: int
+    kv_bytes_per_token_bf16: int
     state_bytes: int
 
     def to_dict(self) -> dict[str, Any]:
@@ -41,7 +41,7 @@ def summary(shape: ModelShape) -> ModelSummary:
         total_parameters=count.total,
         active_parameters=count.active,
         mtp_parameters=count.mtp,
-        weight_bytes=2 * count.total,
-        kv_bytes_per_token=kv_bytes_per_token(shape, 2),
+        weight_bytes_bf16=2 * count.total,
+        kv_bytes_per_token_bf16=kv_bytes_per_token(shape, 2),
         state_bytes=state_bytes(shape),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -31,6 +31,15 @@ class ChipCard(Card):
     ``scale_out_bandwidth`` are per direction. Peaks and dates of a roadmap stand on a card with status
     "announced", those of the product on one with status "shipped"; ``announced`` and ``shipped`` join the two.
     """
+
+    columns: ClassVar[dict[str, str]] = {
+        "status": "status",
+        "peak.bf16|peak.fp16|peak.fp8|peak_of_unstated_type": "peak",
+        "memory.capacity": "memory",
+        "memory.bandwidth": "bandwidth",
+        "tdp": "power",
+        "price": "price",
+    }
 
     vendor: str
     designer_country: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -29,6 +29,13 @@ class ClaimCard(Card):
     "documented" when the evidence on cards does, "context" when there is nothing to compute. ``document_errors``
     are mistakes of the documents and conflicts between them.
     """
+
+    columns: ClassVar[dict[str, str]] = {
+        "status": "status",
+        "seed_grade": "stance",
+        "form": "form",
+        "statement": "statement",
+    }
 
     document: str
     line: int = Field(ge=1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -21,6 +21,14 @@ class Package(BaseModel):
 
 class MemoryCard(Card):
     """Figures per stack, except ``packages``: per package of the chip card that the key names."""
+
+    columns: ClassVar[dict[str, str]] = {
+        "name": "name",
+        "status": "status",
+        "pin_rate": "pin rate",
+        "bandwidth": "bandwidth",
+        "capacity": "capacity",
+    }
 
     status: Literal["shipped", "announced"]
     announced: str = ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from wafer2token.catalog.card import Card, Ratio, Unit
 from wafer2token.catalog.statement import Statement
@@ -11,6 +11,13 @@ from wafer2token.evidence.number import Number
 
 class ProcessCard(Card):
     """One node of one maker; ``density`` counts transistors per area of logic."""
+
+    columns: ClassVar[dict[str, str]] = {
+        "name": "name",
+        "maker": "maker",
+        "node_class": "class",
+        "density": "density",
+    }
 
     maker: str
     node_class: str = ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
@@ -30,6 +30,12 @@ class QuantityCard(Card):
     belong to the same record but are measured in units of their own.
     """
 
+    columns: ClassVar[dict[str, str]] = {
+        "topic": "topic",
+        "value|extent": "value",
+        "grade": "grade",
+    }
+
     topic: Topic
     grade: Grade
     source: tuple[str, ...] = Field(min_length=1)
@@ -45,6 +51,12 @@ class QuantityCard(Card):
     timeline: tuple[Event, ...] = ()
     remarks: tuple[Statement, ...] = ()
     not_found: tuple[str, ...] = ()
+
+    @property
+    def extent(self) -> str:
+        """How much the card holds where it has no single value."""
+        held = {"figures": len(self.series) + len(self.figures), "dates": len(self.dates) + len(self.timeline)}
+        return ", ".join(f"{n} {name}" for name, n in held.items() if n)
 
     @field_validator("value", mode="before")
     @classmethod

@@ -55,7 +55,9 @@ class SupplyCard(Card):
         out = dict(raw)
         try:
             if "series" in raw:
-                out["series"] = tuple(_claim(item, unit, f".series[{i}]", problems) for i, item in enumerate(raw["series"]))
+                out["series"] = tuple(
+                    _claim(item, unit, f".series[{i}]", problems) for i, item in enumerate(raw["series"])
+                )
                 if not problems:
                     out["value"] = _summary(out["series"], unit, problems)
             elif "value" in raw:
@@ -75,7 +77,9 @@ class SupplyCard(Card):
     def weighted(self, weights: Mapping[str, float]) -> Self:
         """A copy with other weights of the claimants (0 for those not named); InputError when they do not sum to 1."""
         names = [c.by for c in self.series] or [c.by for c in self.value.claims]
-        problems = [Problem("unknown claimant", f"supply.{self.id}", by, ", ".join(names)) for by in weights if by not in names]
+        problems = [
+            Problem("unknown claimant", f"supply.{self.id}", by, ", ".join(names)) for by in weights if by not in names
+        ]
         if abs(sum(weights.values()) - 1) > 1e-6:
             problems.append(Problem("the weights of the claimants do not sum to 1", f"supply.{self.id}",
                                     round(sum(weights.values()), 6), remedy="scale them"))  # fmt: skip
@@ -112,7 +116,10 @@ def _claim(raw: Any, unit: str, where: str, problems: list[Problem]) -> SeriesCl
     unknown = set(raw) - {"by", "weight", "grade", "source", "anchors", "assumed", "note"}
     problems += [Problem("unknown key", f"{where}.{key}", key) for key in sorted(unknown)]
     return SeriesClaim(
-        by=raw.get("by", ""), weight=raw.get("weight", 0.0), points=dict(sorted(points.items())), note=raw.get("note", "")
+        by=raw.get("by", ""),
+        weight=raw.get("weight", 0.0),
+        points=dict(sorted(points.items())),
+        note=raw.get("note", ""),
     )
 
 
@@ -120,14 +127,20 @@ def _summary(series: tuple[SeriesClaim, ...], unit: str, problems: list[Problem]
     """One claim per claimant, at the middle one of its dates; grade the weakest anywhere in the series."""
     total = sum(c.weight for c in series)
     if abs(total - 1) > 1e-3:
-        problems.append(Problem("the weights of the claimants do not sum to 1", ".series", round(total, 6), remedy="scale them"))
+        problems.append(
+            Problem("the weights of the claimants do not sum to 1", ".series", round(total, 6), remedy="scale them")
+        )
     claims = []
     for claim in series:
         points = list(claim.points.values())
         middle = points[len(points) // 2]
         sources = tuple(dict.fromkeys(s for p in points for s in p.sources))
         grade = weakest(tuple(p.grade for p in points))
-        claims.append(Claim(claim.by, middle.low, middle.mid, middle.high, claim.weight / (total or 1.0), grade, sources, claim.note))
+        claims.append(
+            Claim(
+                claim.by, middle.low, middle.mid, middle.high, claim.weight / (total or 1.0), grade, sources, claim.note
+            )
+        )
     first = max(claims, key=lambda c: c.weight)
     low, high = min(c.low for c in claims), max(c.high for c in claims)
     return Number(low, first.mid, high, unit, weakest(tuple(c.grade for c in claims)), (), claims=tuple(claims))

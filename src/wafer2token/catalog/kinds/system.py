@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -19,6 +19,14 @@ class SystemCard(Card):
     ``scale_up_domain`` is how many chips one scale-up fabric joins; ``chips_per_node`` how many share a host.
     ``chip`` is the id of the chip card; a mixed cluster has ``members`` (chips by make) instead.
     """
+
+    columns: ClassVar[dict[str, str]] = {
+        "chip": "chip",
+        "status": "status",
+        "count": "count",
+        "peak.bf16|peak.fp8|peak_of_unstated_type": "peak",
+        "power": "power",
+    }
 
     vendor: str
     country: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from wafer2token.catalog.card import Card, Unit
 from wafer2token.catalog.statement import Dated, Statement
@@ -11,6 +11,14 @@ from wafer2token.evidence.number import Number
 
 class ToolCard(Card):
     """One model of tool; ``throughput`` is the maker's, at its own test conditions."""
+
+    columns: ClassVar[dict[str, str]] = {
+        "name": "name",
+        "technology": "technology",
+        "status": "status",
+        "throughput": "throughput",
+        "overlay": "overlay",
+    }
 
     maker: str
     country: str

@@ -1,0 +1,77 @@
+"""Where a model runs: a system or a chip by name, as the accelerator and fabric of one rank."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from wafer2token.catalog import get
+from wafer2token.chip import accelerator
+from wafer2token.chip.fits import platform, stacks
+from wafer2token.evidence.errors import InputError
+from wafer2token.fabric import fabric
+
+from .overhead import known_stacks, overhead
+from .plan import rank_unit, ranks_per_chip
+from .steptime import Machine
+
+
+@dataclass(frozen=True)
+class Site:
+    """A place to serve: the chip, how many ranks it counts, the system if one was named, and the stack."""
+
+    machine: Machine
+    chip: str
+    system: str
+    stack: str
+    ranks_per_chip: int
+    chips: float
+
+    @property
+    def hbm_bytes(self) -> Any:
+        """Memory of one rank [B]."""
+        return self.machine.acc.hbm_bytes
+
+
+def site(on: str, stack: str | None = None, samples: int | None = None, seed: int = 0, fabric_of: str | None = None) -> Site:
+    """The accelerator, fabric and engine of a system or chip id (or alias).
+
+    Args:
+        stack: engine ("vllm", "sglang", "trtllm", "vllm-ascend", ...); None for the usual one of the platform.
+        fabric_of: system or chip whose links join the ranks, where ``on`` is a chip.
+    """
+    system, chip = _found(on)
+    unit: Literal["chip", "die"] = "die" if rank_unit(chip) == "die" else "chip"
+    vendor = get("chip", chip).vendor
+    stack = stack or ("vllm-ascend" if platform(vendor) == "cann" else "vllm")
+    measured = stack if stack in stacks(chip) or stack in known_kernel_stacks() else None
+    acc = accelerator(chip, measured, samples=samples, seed=seed, per=unit)
+    fab = fabric(fabric_of or system or chip, samples=samples, seed=seed, per=unit)
+    per = ranks_per_chip(chip)
+    machine = Machine(acc, fab, overhead(chip, stack, samples, seed))
+    return Site(machine, chip, system, stack, per, fab.ranks / per)
+
+
+def known_kernel_stacks() -> set[str]:
+    """Stacks whose kernels were measured on some chip."""
+    from wafer2token.catalog import all_cards
+
+    cards = all_cards("calibration").values()
+    return {c.stack for c in cards if c.subject != "fabric" and c.family not in ("engine", "engine_memory")}
+
+
+def _found(on: str) -> tuple[str, str]:
+    """(system id or "", chip id) of a name; InputError names the nearest of both kinds."""
+    try:
+        card = get("system", on)
+    except InputError as no_system:
+        try:
+            return "", get("chip", on).id
+        except InputError as no_chip:
+            raise InputError([*no_chip.problems, *no_system.problems]) from None
+    if not card.chip:
+        raise InputError(f"{card.name} ({card.id}) mixes chips: name one of {', '.join(card.members)}")
+    return card.id, card.chip
+
+
+__all__ = ["Site", "known_stacks", "site"]

@@ -1,0 +1,95 @@
+"""What an engine adds to the device: host time per step, per sequence and per request, and how well it overlaps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wafer2token.catalog import all_cards, get
+from wafer2token.chip.fits import platform
+from wafer2token.evidence.errors import EvidenceError
+
+F = NDArray[np.float64]
+Value = Any
+_ALIASES = {
+    "vllm": "vllm", "sglang": "sglang", "tensorrt-llm": "trtllm", "trtllm": "trtllm", "tensorrt": "trtllm",
+    "vllm-ascend": "vllm-ascend", "mindie": "mindie", "chitu": "chitu", "lmdeploy": "lmdeploy",
+    "cann-recipes-infer": "torchair", "deepseek": "deepseek", "xdeepserve": "xdeepserve",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Overhead:
+    """Parameters of an engine on a platform; floats, or arrays [samples].
+
+    Attributes:
+        step_s: host time added to every step (scheduling, input preparation, sampling).
+        sequence_s: further host time per sequence of a step.
+        prefill_s: further host time of a step with prompt tokens.
+        request_s: from the request's arrival to the queue, and from the first token back (tokenisation, HTTP).
+        device: device time over the sum of the kernels measured alone.
+        eager: share of the platform's eager launch time per operator that this engine pays.
+        prefill_overlap, decode_overlap: share of the communication that two micro-batches hide.
+        card: id of the calibration card, ``basis`` how near it is.
+    """
+
+    step_s: Value
+    sequence_s: Value
+    prefill_s: Value
+    request_s: Value
+    device: Value
+    eager: Value
+    prefill_overlap: Value
+    decode_overlap: Value
+    card: str = ""
+    basis: str = ""
+    spread: float = 0.25
+
+
+def engine_stack(engine: str, vendor: str = "") -> str:
+    """The stack of an engine's name as sources write it ("TensorRT-LLM (PyTorch backend)" -> "trtllm")."""
+    low = engine.lower()
+    for key in sorted(_ALIASES, key=len, reverse=True):
+        if key in low:
+            stack = _ALIASES[key]
+            return f"{stack}-ascend" if stack in ("vllm", "sglang") and platform(vendor) == "cann" else stack
+    return "vllm-ascend" if platform(vendor) == "cann" else "vllm"
+
+
+def overhead(chip_id: str, stack: str, samples: int | None = None, seed: int = 0) -> Overhead:
+    """The engine card of a chip and stack: of the chip, else of its platform, else of any; EvidenceError if none."""
+    chip = get("chip", chip_id)
+    card, basis = _card(chip.id, platform(chip.vendor), stack)
+    values: dict[str, Any] = {}
+    for name in (f.name for f in fields(Overhead) if f.name not in ("card", "basis", "spread")):
+        number = card.times[name[:-2]] if name.endswith("_s") else card.ratios[name]
+        if samples is None:
+            values[name] = float(number)
+        else:
+            from wafer2token.evidence.sampling import draw
+
+            values[name] = draw(number, f"serve.engine.{card.id}.{name}", samples, seed)
+    spread = float(card.fit.bias) if card.fit else 0.25
+    return Overhead(**values, card=card.id, basis=basis, spread=spread)
+
+
+@cache
+def _card(chip: str, kind: str, stack: str) -> tuple[Any, str]:
+    cards = [c for c in all_cards("calibration").values() if c.family == "engine"]
+    for target, name, basis in (
+        (chip, stack, "calibrated"), (kind, stack, "platform"), ("any", stack, "inherited"), (kind, None, "inherited"),
+        ("any", None, "inherited"),
+    ):  # fmt: skip
+        found = [c for c in cards if c.target == target and (c.stack == name or (name is None and c.default))]
+        if found:
+            return found[0], basis
+    raise EvidenceError(f"no engine card for {stack} on {chip}, nor for its platform")
+
+
+def known_stacks() -> list[str]:
+    """Stacks that have an engine card."""
+    return sorted({c.stack for c in all_cards("calibration").values() if c.family == "engine"})

@@ -1,0 +1,130 @@
+"""What a chip at the limit of the export rules would do on a model: the design's rates with a base chip's efficiencies."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from wafer2token.chip import accelerator, op_time
+from wafer2token.chip.machine import Accelerator
+from wafer2token.controls.frontier import Design
+from wafer2token.evidence.errors import InfeasibleError
+from wafer2token.evidence.units import format_quantity
+from wafer2token.workload import kv_bytes, model, operators, parameters
+
+_LARGEST_GROUP = 1024
+
+
+@dataclass(frozen=True)
+class Work:
+    """Rates per chip of the design and of the chip whose efficiency it inherits; kernels only, no fabric."""
+
+    area_mm2: float
+    model: str
+    base: str
+    chips: int
+    bf16_flops: float
+    memory_bytes_per_s: float
+    prefill_tokens_per_s: float
+    decode_tokens_per_s: float
+    tpot_s: float
+    base_prefill_tokens_per_s: float
+    base_decode_tokens_per_s: float
+    isl: int
+    batch: int
+
+    @property
+    def note(self) -> str:
+        """What the figures leave out."""
+        return (
+            f"on {self.chips} chips in tensor and expert parallel, FP8 weights, {self.isl} tokens of context, batch "
+            f"{self.batch}; kernel times with the efficiencies and the memory capacity of {self.base}, no fabric, no host"
+        )
+
+    def title(self) -> str:
+        """Heading of the table."""
+        return f"{self.model} on the design of {self.area_mm2:g} mm2"
+
+    def columns(self) -> Mapping[str, str]:
+        """Columns of the table."""
+        return {"what": "", "design": "design", "base": self.base, "ratio": "design / base"}
+
+    def rows(self) -> list[dict[str, str]]:
+        """Rows of the table."""
+        pairs = [
+            ("prefill tokens/s per chip", self.prefill_tokens_per_s, self.base_prefill_tokens_per_s),
+            ("decode tokens/s per chip", self.decode_tokens_per_s, self.base_decode_tokens_per_s),
+        ]
+        return [
+            {"what": w, "design": f"{d:,.4g}", "base": f"{b:,.4g}", "ratio": f"{d / b:.0%}"} for w, d, b in pairs
+        ] + [{"what": "time per output token", "design": format_quantity(self.tpot_s, "s"), "base": "", "ratio": ""}]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return {**vars(self), "note": self.note}
+
+
+def permitted(design: Design, model_id: str, base: str = "h100_sxm", isl: int = 4096, batch: int = 32) -> Work:
+    """The design of a frontier on a model.
+
+    The base chip's peaks are scaled so that the largest of rate x bits equals the design's TPP; its memory bandwidth is
+    cut to the design's limit where there is one. The group is the smallest power of two whose memory holds the FP8
+    weights and the cache of the batch.
+
+    Raises:
+        InputError: unknown model or chip.
+        EvidenceError: the base chip has no peak or no memory bandwidth.
+        InfeasibleError: no group of chips up to 1,024 holds the model.
+    """
+    chip = accelerator(base)
+    limited = at_limit(chip, design)
+    shape = model(model_id)
+    need = float(parameters(shape).total) + batch * float(kv_bytes(shape, isl, 2))
+    chips = 1
+    while chips * float(chip.hbm_bytes) < need:
+        chips *= 2
+        if chips > _LARGEST_GROUP:
+            raise InfeasibleError(f"{model_id} does not fit on {_LARGEST_GROUP} x {base}")
+    times = [
+        (_time(a, shape, "prefill", 1, isl, chips), _time(a, shape, "decode", batch, isl, chips))
+        for a in (limited, chip)
+    ]
+    (fill, step), (base_fill, base_step) = times
+    return Work(
+        design.area_mm2, shape.id, chip.id, chips, float(limited.peaks["bf16"]), float(limited.hbm_bytes_per_s),
+        isl / fill / chips, batch / step / chips, step, isl / base_fill / chips, batch / base_step / chips, isl, batch,
+    )  # fmt: skip
+
+
+def at_limit(chip: Accelerator, design: Design) -> Accelerator:
+    """A chip with its peaks and memory bandwidth brought to the limits of a design."""
+    total = max(float(rate) * _bits(name) for name, rate in chip.peaks.items())
+    factor = design.tpp.sure * 1e12 / total if math.isfinite(design.tpp.sure) else 1.0
+    memory = min(float(chip.hbm_bytes_per_s), design.dram_bw_gbs.sure * 1e9)
+    return replace(chip, peaks={k: v * factor for k, v in chip.peaks.items()}, hbm_bytes_per_s=memory)
+
+
+def _bits(dtype: str) -> int:
+    found = re.search(r"\d+", dtype)
+    return int(found.group()) if found else 0
+
+
+def _time(acc: Accelerator, shape: Any, phase: str, batch: int, context: int, chips: int) -> float:
+    """Kernel time of one pass on one chip of the group [s]."""
+    dtype = "fp8" if "fp8" in acc.peaks else "int8"
+    heads = math.gcd(chips, int(shape.num_attention_heads))
+    ops = operators(
+        shape,
+        phase,
+        batch=batch,
+        kv_len=context,
+        tp=heads,
+        ep=chips,
+        weight_dtype=dtype,
+        act_dtype=dtype,
+        kv_dtype="bf16",
+    )
+    return float(sum(float(op.count) * float(op_time(acc, op)) for op in ops))
