@@ -53,7 +53,8 @@ def command(
         return 0
     from wafer2token.stack.audit import audit
 
-    report = audit(path, target, torch_npu, trace=trace, **options)
+    price = _chip_price(target) if trace else None
+    report = audit(path, target, torch_npu, trace=trace, price=price, **options)
     written = _write_files(report, sarif, html)
     if fmt == "json":
         emit_json(report.to_dict())
@@ -65,6 +66,35 @@ def command(
 
 
 _CSV = ["rule", "file", "line", "column", "severity", "effort", "risk", "place", "transfer_to_npu", "message", "snippet"]
+
+
+def _chip_price(chip: str) -> Any:
+    """The price of a traced call by the kernel model of the room ``chip``; None where the chip lacks a calibration."""
+    from wafer2token.chip import accelerator, matmul_time, memory_time, roofline_time
+    from wafer2token.evidence.errors import EvidenceError
+    from wafer2token.stack.audit.target import target as find_target
+    from wafer2token.stack.audit.trace import Call, card_id
+
+    machine = accelerator(card_id(find_target(chip)))
+    try:
+        memory_time(machine, 1.0)
+        roofline_time(machine, 1.0, 1.0)
+    except EvidenceError as error:
+        click.echo(f"priced by the roofline of the chip's card: {error}", err=True)
+        return None
+    short = {"bfloat16": "bf16", "float16": "fp16", "float32": "fp32"}
+
+    def price(call: Call) -> float:
+        if not call.bytes:
+            return 0.0
+        dtype = next((short[d] for d in call.dtypes if d in short), "bf16")
+        if call.product and call.product[0] == 1:
+            return float(matmul_time(machine, *call.product[1:], dtype=dtype))
+        if call.flops:
+            return float(roofline_time(machine, call.flops, call.bytes, dtype=dtype))
+        return float(memory_time(machine, call.bytes))
+
+    return price
 
 
 def _gate(report: Audit, severity: str | None, baseline: str | None) -> int:

@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 STEPS = 4
 SHOWN = ("quarters", "drivers", "sobol", "claimants", "backtest", "posterior", "worth", "shadow", "knock-outs", "way-round",
-         "suppliers", "flows")  # fmt: skip
+         "suppliers", "flows", "cost", "tools")  # fmt: skip
 
 
 @click.command(name="supply")
 @click.option("--scenario", help="A bundled scenario (see --list) or a TOML file; history as it went if left out.")
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE[@DATE]", help="Set an input, always or from a date.")
 @click.option("--until", default="2028Q4", show_default=True, help="Last quarter: 2028Q4, 2028-12 or 2028.")
-@click.option("--by", "view", type=click.Choice(["owner", "chip", "pathway"]), help="Break deliveries down.")
+@click.option("--by", "view", type=click.Choice(["owner", "chip", "pathway", "maker"]), help="Break deliveries down.")
 @click.option("--what", type=click.Choice(["units", "fleet", "h100e"]), default="units", show_default=True,
               help="With --by: deliveries, chips in service, or their worth in H100s.")  # fmt: skip
 @click.option("--show", type=click.Choice(SHOWN), default="quarters", show_default=True, help="Another view of the run.")
@@ -63,7 +63,7 @@ def command(scenario: str | None, settings: tuple[str, ...], until: str, view: s
 
 
 def _quarters(result: SupplyResult, view: str | None, what: str, fmt: str | None) -> None:
-    rows = result.rows(view or "owner", what)
+    rows = result.rows(view or "maker", what)
     if fmt == "json":
         emit_json(result.to_dict() | {"by": view, "what": what, "rows": rows})
     elif fmt == "csv":

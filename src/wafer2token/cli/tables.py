@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from wafer2token.evidence.units import format_range
+from wafer2token.study.claims import label
 from wafer2token.study.result import RunResult
 from wafer2token.study.verdict import Verdict
 
@@ -22,7 +23,8 @@ def run_tables(result: RunResult) -> list[Table]:
     for section, title in titles.items():
         rows = [r.shown() for r in result.rows if r.section == section]
         if rows:
-            tables.append((f"{title}: p5 - p50 - p95", _ROW, rows))
+            columns = {k: v for k, v in _ROW.items() if k != "item" or any(r["item"] != section for r in rows)}
+            tables.append((f"{title}: p5 - p50 - p95", columns, rows))
     tables += _pair_tables(result)
     if result.verdicts:
         columns = {
@@ -63,12 +65,12 @@ def claim_card_rows(cards: Sequence[Any]) -> list[dict[str, Any]]:
     """Claim cards as rows."""
     return [
         {
-            "id": c.number,
+            "id": label(c),
             "document": c.document,
-            "kind": c.kind,
+            "form": c.form,
             "grade": c.seed_grade,
             "status": c.status,
-            "claim": c.claim,
+            "statement": c.statement,
         }
         for c in cards
     ]

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from wafer2token.catalog.kinds.destination import DestinationCard
 from wafer2token.catalog.kinds.rule import Parameter, RuleCard
 from wafer2token.catalog.rule_variables import TYPES
+from wafer2token.controls import places
 from wafer2token.controls.judge import (
     VERDICT_OF_LEVEL,
     VERDICTS,
@@ -24,7 +25,7 @@ from wafer2token.controls.judge import (
     missing_defaults,
 )
 from wafer2token.controls.logic import FALSE, MISSING, OPEN, TRUE, VECTOR
-from wafer2token.controls.places import Party, destination, party, party_values, place_values
+from wafer2token.controls.places import Party, destination, party_values, place_values
 from wafer2token.controls.rulebook import (
     AfterHorizon,
     Rulebook,
@@ -76,7 +77,7 @@ def permits(
     *,
     to: str | Any = "CN",
     from_: str = "US",
-    party_id: str | None = None,
+    party: str | None = None,
     hq: str | None = None,
     category: str = "chip",
     designer_hq: str = "US",
@@ -108,8 +109,8 @@ def permits(
     """
     book = rules or bundled()
     days = ordinals(dates)
-    who = party(party_id, hq, destination(to if isinstance(to, str) else str(np.asarray(to).flat[0])))
-    values = _values(metrics, days, to, destination(from_), who, party_id or hq, category, designer_hq)
+    who = places.party(party, hq, destination(to if isinstance(to, str) else str(np.asarray(to).flat[0])))
+    values = _values(metrics, days, to, destination(from_), who, party or hq, category, designer_hq)
     values["end_use"] = end_use
     judged: list[Judged] = []
 

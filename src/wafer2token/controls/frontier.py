@@ -115,7 +115,7 @@ def frontier(
         areas_mm2: die areas [mm2]; none means those of the products near the line and the largest of the catalogue.
         verdict: the strictest verdict that counts as let through, "free" or "licence".
         products: also list shipped chips of the catalogue against the line.
-        options: as for ``permits`` (from_, party_id, view ...).
+        options: as for ``permits`` (from_, party, view ...).
 
     Raises:
         InputError: an area that is not positive, an unknown verdict, or as for ``permits``.

@@ -71,7 +71,7 @@ def training_slowdown(graph: Graph, details: Mapping[str, Any]) -> list[Verdict]
             judge(
                 graph,
                 "S1-030",
-                f"time at equal peak arithmetic, {model}, {pair}",
+                f"time at equal peak of the precision used, {model}, {pair}",
                 "5/3 to 7/3",
                 name,
                 within(graph, name, 5 / 3, 7 / 3),

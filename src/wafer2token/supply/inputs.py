@@ -16,6 +16,7 @@ from wafer2token.evidence.errors import InputError, Problem, unknown
 from wafer2token.evidence.number import Number
 from wafer2token.evidence.sampling import at_quantile, draw, quantiles
 from wafer2token.evidence.units import parse_quantity
+from wafer2token.supply.gates import RULED, gate
 from wafer2token.supply.timeline import Timeline, decimal_year, moment
 
 Array = NDArray[np.float64]
@@ -132,7 +133,11 @@ def _weights(text: str) -> dict[str, float]:
 
 
 def read_inputs(timeline: Timeline, samples: int, seed: int, overrides: Overrides | None = None) -> Inputs:
-    """Draws every input of the supply model; overrides as in `read_changes`."""
+    """Draws every input of the supply model; overrides as in `read_changes`.
+
+    A gate that a rule decides (`gates.RULED`) follows the rule book, its card saying only how many licences are granted
+    where one is needed; an override replaces both.
+    """
     changes = read_changes(overrides or {})
     cards: dict[str, SupplyCard] = {name: catalog.get("supply", name) for name in catalog.ids("supply")}
     for change in (c for c in changes if c.since is None):
@@ -142,6 +147,8 @@ def read_inputs(timeline: Timeline, samples: int, seed: int, overrides: Override
         else:
             cards[change.name] = card.weighted(change.value)
     values = {name: sample(card, timeline, samples, seed) for name, card in cards.items()}
+    always = {c.name for c in changes if c.since is None}
+    values |= {name: gate(name, values[name], timeline) for name in RULED if name not in always and cards[name].is_series}
     for change in (c for c in changes if c.since is not None):
         values[change.name] = _from_date(values[change.name], change, timeline, samples, seed)
         card = cards[change.name]

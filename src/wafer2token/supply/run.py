@@ -12,7 +12,7 @@ from wafer2token.evidence.number import Number
 from wafer2token.supply import engine, fleet
 from wafer2token.supply.inputs import Inputs, read_inputs
 from wafer2token.supply.result import SupplyResult
-from wafer2token.supply.scenario import ACTUAL, Scenario, check, read_scenario
+from wafer2token.supply.scenario import ACTUAL, Scenario, check, check_expected, read_scenario
 from wafer2token.supply.timeline import Timeline
 
 Progress = Callable[[str], None]
@@ -50,16 +50,19 @@ def supply(
         step("inputs")
         inputs = read_inputs(Timeline.until(until), samples, seed, own)
         check(inputs, plan)
-        return evaluate(inputs, plan, step)
+        result = evaluate(inputs, plan, step)
+        check_expected(result, plan)
+        return result
 
 
 def evaluate(inputs: Inputs, plan: Scenario | None = None, progress: Progress | None = None) -> SupplyResult:
     """Runs the model on given inputs: the same arrays in, the same result out."""
     step = progress or (lambda name: None)
     step("wafers and dies")
-    arriving = engine.supplies(inputs)
+    planned = engine.supplies(inputs)
     step("packages")
-    packaging = engine.package(inputs, arriving)
+    packaging = engine.package(inputs, planned)
+    arriving = engine.settle(inputs, planned, packaging.taken)
     others = engine.others(inputs, arriving)
     step("fleets")
     delivered = fleet.deliveries(inputs, packaging, others)

@@ -23,7 +23,7 @@ def side_by_side(items: Sequence[str], metrics: Sequence[Mapping[str, Any]], *, 
     lines = -(-len(metrics) // columns)
     height = lines * rows_high + 40
     grids, x_axes, y_axes, series, titles = [], [], [], [], []
-    gap, left = 3.0, 12.0
+    gap, left = 3.0, min(24.0, max(9.0, 3 + 0.68 * max((len(i) for i in items), default=0)))
     width = (100 - left - gap * (columns - 1)) / columns
     for i, metric in enumerate(metrics):
         column, line = i % columns, i // columns
@@ -45,7 +45,13 @@ def side_by_side(items: Sequence[str], metrics: Sequence[Mapping[str, Any]], *, 
         )
         x_axes.append({"type": "value", "gridIndex": i, "show": False, "min": 0, "max": _room(metric)})
         y_axes.append(
-            category_axis(items, gridIndex=i, inverse=True, axisLine={"show": False}, axisLabel={"show": column == 0})
+            category_axis(
+                items,
+                gridIndex=i,
+                inverse=True,
+                axisLine={"show": False},
+                axisLabel={"show": column == 0, "width": 9.4 * left, "overflow": "truncate"},
+            )
         )
         series += _bars(i, items, metric)
     alt = f"{', '.join(items)} compared on {', '.join(str(m['name']) for m in metrics)}"
@@ -194,17 +200,19 @@ _VERDICTS = (("supported", "good"), ("undetermined", "open"), ("contradicted", "
 
 
 def claims_table(claims: Sequence[Mapping[str, Any]], caption: str = "") -> Table:
-    """Claims with their verdicts as bars.
+    """Claims with their verdicts as bars; a claim tested in several senses in a row is named once.
 
     Each claim: ``claim`` (text), ``sense`` (in which it was tested), ``verdict`` {supported, undetermined,
     contradicted: probability}, and perhaps ``conditions``, ``grade`` (weakest on the path), ``source``.
     """
+    before = [None, *(claim["claim"] for claim in claims)]
     rows = [
         {
             **claim,
+            "claim": "\u00a0" if claim["claim"] == previous else claim["claim"],
             "bar": [(word, float(claim["verdict"].get(word, 0.0)), tone) for word, tone in _VERDICTS],
         }
-        for claim in claims
+        for claim, previous in zip(claims, before, strict=False)
     ]
     columns = [Column("claim", "claim"), Column("sense", "in the sense"), Column("bar", "verdict", kind="shares")]
     for key, title, kind in (

@@ -11,6 +11,7 @@ from wafer2token.report.parts import base, legend
 from wafer2token.report.words import amount, tip
 
 _KINDS = {"flow": SERIES[0], "loss": TONES["bad"], "stock": SERIES[2], "use": SERIES[4], "outside": NEUTRAL}
+_ORDER = {"flow": 0, "use": 0, "stock": 1, "outside": 1, "loss": 2}
 _GRADE_COLOURS = (SERIES[2], SERIES[5], SERIES[0], SERIES[1], SERIES[7], SERIES[3], NEUTRAL)
 
 
@@ -21,8 +22,9 @@ def sankey(nodes: Sequence[Mapping[str, Any]], links: Sequence[Mapping[str, Any]
     its amount in its own unit (``1.2 M wafers``). Each link: ``source``, ``target``, ``value`` in ``unit``.
     """
     column = _layers([str(n["name"]) for n in nodes], [(str(k["source"]), str(k["target"])) for k in links])
+    lost = {str(n["name"]) for n in nodes if n.get("kind") == "loss"}
     drawn = []
-    for node in nodes:
+    for node in sorted(nodes, key=lambda n: _ORDER[n.get("kind", "flow")]):
         text = str(node.get("text", ""))
         label = f"{node['name']}\n{text}" if text else str(node["name"])
         drawn.append(
@@ -39,6 +41,7 @@ def sankey(nodes: Sequence[Mapping[str, Any]], links: Sequence[Mapping[str, Any]
             "source": link["source"],
             "target": link["target"],
             "value": float(link["value"]),
+            "lineStyle": {"color": _KINDS["loss"] if link["target"] in lost else "source"},
             "tip": tip(f"{link['source']} → {link['target']}", ("flow", amount(link["value"], unit))),
         }
         for link in links
@@ -60,8 +63,9 @@ def sankey(nodes: Sequence[Mapping[str, Any]], links: Sequence[Mapping[str, Any]
                 "nodeGap": 18,
                 "nodeAlign": "left",
                 "draggable": False,
+                "layoutIterations": 0,
                 "emphasis": {"focus": "adjacency"},
-                "lineStyle": {"color": "source", "opacity": 0.28, "curveness": 0.5},
+                "lineStyle": {"opacity": 0.26, "curveness": 0.5},
                 "label": {"position": "right", "fontSize": 12, "lineHeight": 16},
             }
         ],

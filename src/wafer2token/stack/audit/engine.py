@@ -83,6 +83,7 @@ def audit(
     trace: str | None = None,
     efficiency: Callable[[str], Mapping[str, Any]] | None = None,
     graph_sizes: int | None = None,
+    price: Callable[[Any], float] | None = None,
 ) -> Audit:
     """Audits a project, a folder or one file. Reads only; nothing in it is executed unless ``trace`` is given.
 
@@ -95,6 +96,7 @@ def audit(
         max_bytes: larger files are passed over.
         trace: a Hugging Face config.json, or ``module:factory`` in ``path``, to trace on fake tensors (needs torch).
         efficiency: what to expect of the chip's software, as a function of the chip id; the room's own cards by default.
+        price: seconds of a traced call on the chip (``trace.Call``); by default the roofline of the chip's card.
         graph_sizes: how many batch sizes are captured as graphs, for the stream budget of a config.json.
 
     Raises InputError for a path, chip or version that is not known.
@@ -108,7 +110,7 @@ def audit(
     scans = [with_derived(scan, aim, graph_sizes) for scan in scans]
     findings, ignored = judge_all(scans, book, dead, entry is not None, aim)
     passed_over = passed_over + [Skipped(s.file, p) for s in scans for p in s.problems]
-    traced = _trace(trace, root, aim) if trace else None
+    traced = _trace(trace, root, aim, price) if trace else None
     return Audit(
         path=str(path),
         target=aim,
@@ -184,9 +186,9 @@ def _file_rows(scans: Iterable[FileScan], findings: Iterable[Finding]) -> list[d
     return sorted(rows, key=lambda r: (-rank(str(r["worst"])), -int(str(r["critical"])), -int(str(r["high"])), str(r["file"])))
 
 
-def _trace(what: str, root: Path, target: Target) -> Any:
+def _trace(what: str, root: Path, target: Target, price: Callable[[Any], float] | None) -> Any:
     from wafer2token.stack.audit.trace import trace
 
-    return trace(what, root, target)
+    return trace(what, root, target, price)
 
 

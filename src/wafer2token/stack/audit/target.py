@@ -71,7 +71,7 @@ def _limits(document: dict[str, Any], generation: str) -> dict[str, Limit]:
         sources = tuple(document["sources"][s] for s in entry["sources"])
         if not sources or not entry.get("grade"):
             raise EvidenceError(f"limit {entry['name']}: no source or no grade")
-        unit = "B" if str(entry["value"]).endswith(" B") else "1"
+        unit = str(entry["value"]).partition(" ")[2] or "1"
         value = parse_quantity(entry["value"], unit)
         limit = Limit(entry["name"], value, entry["generation"], entry["grade"], sources, entry.get("note", ""))
         if entry["generation"] == generation or limit.name not in found:
