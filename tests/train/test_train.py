@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from wafer2token.evidence.errors import EvidenceError, InfeasibleError, InputError
-from wafer2token.train import train
+from wafer2token.train import Space, train
 
 
 def within(result, name, value):
@@ -61,7 +61,9 @@ def test_nothing_fits():
 
 def test_batch_that_does_not_divide():
     with pytest.raises(InfeasibleError, match="divides"):
-        train("llama_3_1_8b", "dgx_h100", 7, 1e12, global_batch=11, seq_len=4096)
+        train(
+            "llama_3_1_8b", "dgx_h100", 64, 1e12, global_batch=11, seq_len=4096, space=Space(tp=(1,), pp=(1,), cp=(1,))
+        )
     with pytest.raises(InputError, match="does not divide the global batch"):
         train("llama_3_1_8b", "dgx_h100", 8, 1e12, plan="tp=1", global_batch=12, seq_len=4096)
 
