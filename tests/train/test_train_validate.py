@@ -38,17 +38,16 @@ def test_every_point_is_priced_or_refused_with_a_reason(result):
 
 def test_own_points_in_the_same_format(tmp_path):
     file = tmp_path / "mine.json"
-    rows = [r for r in shipped() if r["family"].startswith("simumax")][:3] + [{"id": "broken"}]
+    rows = [*[r for r in shipped() if r["family"].startswith("simumax")][:3], {"id": "broken"}]
     file.write_text(json.dumps(rows))
     result = validate(str(file))
     assert group(result, "all").n == 3
     assert group(result, "all").skipped == 1
-    with pytest.raises(InputError, match="list of records"):
-        (tmp_path / "bad.json").write_text("{}")
-        read_points(tmp_path / "bad.json")
-    with pytest.raises(InputError, match="broken JSON"):
-        (tmp_path / "bad.json").write_text("[")
-        read_points(tmp_path / "bad.json")
+    bad = tmp_path / "bad.json"
+    for text, what in (("{}", "list of records"), ("[", "broken JSON")):
+        bad.write_text(text)
+        with pytest.raises(InputError, match=what):
+            read_points(bad)
 
 
 def korthikanti(hidden, layers, heads, pp, vpp, devices, batch, micro, full, measured):
@@ -94,6 +93,6 @@ def test_selective_recomputation_saves_what_was_published():
 def test_refusals():
     with pytest.raises(CannotExpressError, match="grade D"):
         read_case({"id": "x", "grade": "D"}, {})
+    base = korthikanti(*ROWS[0][:8], True, 1.0)
     with pytest.raises(CannotExpressError, match="no card"):
-        base = korthikanti(*ROWS[0][:8], True, 1.0)
         read_case({**base, "hardware": {"chip_key": "Quux 9", "n_devices": 8}}, {})
