@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 STEPS = 4
 SHOWN = ("quarters", "drivers", "sobol", "claimants", "backtest", "posterior", "worth", "shadow", "knock-outs", "way-round",
-         "suppliers", "flows", "cost")  # fmt: skip
+         "suppliers", "flows", "cost", "tools")  # fmt: skip
 
 
 @click.command(name="supply")

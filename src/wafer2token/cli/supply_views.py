@@ -34,7 +34,7 @@ def view(result: SupplyResult, show: str, target: str) -> View:
         return way_round(result, target)
     views: dict[str, Callable[[SupplyResult], View]] = {
         "drivers": drivers, "backtest": backtest, "posterior": posterior, "worth": worth, "shadow": shadow,
-        "knock-outs": knock_outs, "flows": flows, "cost": cost,
+        "knock-outs": knock_outs, "flows": flows, "cost": cost, "tools": tools,
     }  # fmt: skip
     return views[show](result)
 
@@ -135,6 +135,28 @@ def flows(result: SupplyResult) -> View:
         for link in (*silicon(result, year), *stacks(result, year))
     ]
     return rows, {"year": "year", "from": "from", "to": "to", "value": "mean", "unit": "unit"}, "flows of the year", ""
+
+
+def tools(result: SupplyResult) -> View:
+    """The lithography ceiling beside the claimed wafers."""
+    import numpy as np
+
+    from wafer2token.supply.tools import lithography_ceiling
+
+    found = lithography_ceiling(result.inputs)
+    rows: Rows = []
+    for q, label in enumerate(result.quarters):
+        row: dict[str, Any] = {"quarter": label, "over": float(found.over[q]), "over_text": f"{found.over[q]:.0%}"}
+        for name in ("scanners", "carried", "claimed", "share_needed"):
+            values = np.quantile(getattr(found, name)[:, q], LEVELS)
+            row |= {f"{name}_p{p}": float(v) for p, v in zip((5, 50, 95), values, strict=True)}
+            scale = {"share_needed": "{:.0%}", "scanners": "{:,.0f}"}.get(name, "")
+            row[name] = " - ".join(scale.format(v) if scale else f"{v / 1e3:,.0f}" for v in values)
+        rows.append(row)
+    columns = {"quarter": "quarter", "scanners": "scanners", "carried": "carry [k wafers/month]",
+               "claimed": "claimed [k/month]", "share_needed": "scanners needed", "over_text": "claim over"}  # fmt: skip
+    note = "p5 - p50 - p95; only immersion scanners have a public count, so companion tools may bind lower"
+    return rows, columns, "the lithography ceiling", note
 
 
 def cost(result: SupplyResult) -> View:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from wafer2token import catalog
 from wafer2token.evidence.sampling import draw
 from wafer2token.fab.capacity import fleet
+from wafer2token.package.hbm import stacks_per_month
 from wafer2token.supply.dies import NodeYield, node_yield
 from wafer2token.supply.inputs import Inputs
 from wafer2token.supply.timeline import FIRST, QUARTER_S
@@ -130,9 +131,16 @@ def stack_arrivals(inputs: Inputs) -> tuple[dict[str, Array], Array]:
     foreign[:, 4:] += (inputs.now("hbm_import_rate") * open_now)[:, 4:] * QUARTER_S
     cxmt, smuggled = inputs.now("hbm_cxmt") * QUARTER_S, inputs.now("hbm_smuggled") * QUARTER_S
     smuggled = smuggled * (1.0 - open_now)
-    huawei = {"foreign": foreign * share, "cxmt": cxmt * share, "own": inputs.now("hbm_own") * QUARTER_S,
+    xmc = xmc_stacks(inputs)
+    huawei = {"foreign": foreign * share, "cxmt": cxmt * share, "xmc": xmc, "own": inputs.now("hbm_own") * QUARTER_S,
               "smuggled": smuggled * share}  # fmt: skip
     return huawei, (foreign + cxmt + smuggled) * (1.0 - share)
+
+
+def xmc_stacks(inputs: Inputs) -> Array:
+    """Stacks per quarter of XMC's line for Huawei: wafers x dies x yield / layers (see `package.hbm`)."""
+    per_wafer = stacks_per_month(1.0, inputs.one("hbm_dies")[:, None], inputs.now("hbm_yield"), 1.0, inputs.one("hbm_height")[:, None])
+    return np.asarray(inputs.now("xmc_wafers") * QUARTER_S * per_wafer)
 
 
 def _share_of_2024q4() -> float:

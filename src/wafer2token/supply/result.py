@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -151,6 +153,15 @@ class SupplyResult:
             "assumed_inputs": [name for name, card in self.inputs.cards.items() if card.value.grade == "assumed"],
             "data_fingerprint": self.fingerprint,
         }
+
+    def to_csv(self, view: str = "chip", what: str = "units") -> str:
+        """`rows` as text, one line per quarter."""
+        rows = self.rows(view, what)
+        text = io.StringIO()
+        writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        return text.getvalue()
 
     def to_json(self) -> str:
         """`to_dict` as text."""

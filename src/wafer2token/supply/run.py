@@ -12,7 +12,7 @@ from wafer2token.evidence.number import Number
 from wafer2token.supply import engine, fleet
 from wafer2token.supply.inputs import Inputs, read_inputs
 from wafer2token.supply.result import SupplyResult
-from wafer2token.supply.scenario import ACTUAL, Scenario, check, read_scenario
+from wafer2token.supply.scenario import ACTUAL, Scenario, check, check_expected, read_scenario
 from wafer2token.supply.timeline import Timeline
 
 Progress = Callable[[str], None]
@@ -50,7 +50,9 @@ def supply(
         step("inputs")
         inputs = read_inputs(Timeline.until(until), samples, seed, own)
         check(inputs, plan)
-        return evaluate(inputs, plan, step)
+        result = evaluate(inputs, plan, step)
+        check_expected(result, plan)
+        return result
 
 
 def evaluate(inputs: Inputs, plan: Scenario | None = None, progress: Progress | None = None) -> SupplyResult:
