@@ -87,6 +87,14 @@ def test_usage(arguments, message):
     assert message in done.output
 
 
+def test_further_facts():
+    arguments = ["L20", "--on", "2025-10-01", "--json", "--given"]
+    assert json.loads(run(*arguments, "owned_pct=60").output)["verdict"] == "licence"
+    assert json.loads(run(*arguments, "owned_pct=49.9").output)["verdict"] == "free"
+    for wrong in ("owned_pct=half", "owned=60", "state_funded=perhaps"):
+        assert isinstance(run(*arguments, wrong).exception, InputError)
+
+
 def test_an_area_needs_its_unit():
     done = run("--design", "--area", "814")
     assert isinstance(done.exception, InputError)

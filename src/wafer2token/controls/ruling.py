@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 from wafer2token.catalog.kinds.item import ItemCard
 from wafer2token.catalog.kinds.rule import RuleCard
+from wafer2token.catalog.rule_variables import TYPES, VARIABLES
 from wafer2token.controls.items import Metrics, item_card, item_values, metrics, weakest_grade
 from wafer2token.controls.judge import (
     VERDICT_OF_LEVEL,
@@ -35,7 +37,7 @@ from wafer2token.controls.rulebook import (
     standing,
     weakest_evidence,
 )
-from wafer2token.evidence.errors import InputError, Problem
+from wafer2token.evidence.errors import InputError, Problem, unknown
 from wafer2token.evidence.number import Grade, weakest
 
 DISCLAIMER = "Not legal advice: a model of published rules, with stated gaps. Ask counsel before shipping anything."
@@ -186,6 +188,36 @@ def _read(value: Any, name: str) -> Any:
     return missing_defaults()[name] if value is None else value
 
 
+def parse_given(assignments: Iterable[str]) -> dict[str, Any]:
+    """``name=value`` texts as values of variables; InputError for an unknown name or a value of another type."""
+    out: dict[str, Any] = {}
+    problems: list[Problem] = []
+    for text in assignments:
+        name, _, value = (part.strip() for part in text.partition("="))
+        kind = TYPES.get(name)
+        if kind is None:
+            problems.append(unknown("variable", name, list(TYPES), "--given"))
+        elif kind == "truth" and value in ("yes", "no"):
+            out[name] = value == "yes"
+        elif kind == "text" and value:
+            out[name] = value
+        elif kind == "number" and _is_number(value):
+            out[name] = float(value)
+        else:
+            allowed = {"truth": "yes or no", "number": f"a number in {VARIABLES[name][1]}"}.get(kind, "a text")
+            problems.append(Problem(f"not a value of {name}", "--given", value, allowed))
+    if problems:
+        raise InputError(problems)
+    return out
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
+
+
 def parse_date(given: date | str | None, horizon: date) -> date:
     """A date from ISO text; none means the last day of the facts. InputError for a day that does not exist."""
     if given is None:
@@ -241,6 +273,7 @@ def allow(
     for name, value, allowed in (("view", view, VIEWS), ("after_horizon", after_horizon, AFTER_HORIZON), ("end_use", end_use, (None, *END_USES))):  # fmt: skip
         if value not in allowed:
             problems.append(Problem(f"unknown {name}", got=value, allowed=", ".join(str(a) for a in allowed if a)))
+    problems += [unknown("variable", name, list(TYPES), "given") for name in given or {} if name not in TYPES]
     if problems:
         raise InputError(problems)
     deal = Transaction(item_card(item), to, from_, parse_date(on, book.horizon), party, hq, end_use, given or {})

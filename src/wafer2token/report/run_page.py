@@ -12,6 +12,7 @@ from wafer2token.report.charts import binding, claims_table, sankey, side_by_sid
 from wafer2token.report.names import name_of, stage_of
 from wafer2token.report.page import page
 from wafer2token.report.run_flows import chain_flow
+from wafer2token.report.run_rules import export_section
 from wafer2token.study.comparison import MEASURES
 from wafer2token.study.result import Row, RunResult
 
@@ -26,7 +27,7 @@ _ROWS = (
 def run_page(result: RunResult) -> str:
     """The report of a run as one HTML file."""
     scenario = result.scenario
-    sections = [s for s in (*_supply(result), *_comparisons(result), *_engines(result), _claims(result), *_drivers(result),
+    sections = [s for s in (*_supply(result), *_comparisons(result), *_engines(result), export_section(result), _claims(result), *_drivers(result),
                             _gaps(result), _sources(result)) if s is not None]  # fmt: skip
     meta = {"scenario": scenario.name, "seed": scenario.seed, "samples": f"{scenario.samples:,}", "version": result.version,
             "data": result.fingerprint[:12]}  # fmt: skip
