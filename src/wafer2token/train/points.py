@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from wafer2token.evidence.errors import W2TError
+from wafer2token.catalog import get
+from wafer2token.evidence.errors import InputError, W2TError
 from wafer2token.train.plan import RECOMPUTE, SCHEDULES, Plan
 from wafer2token.workload import ModelShape, model
 
@@ -19,10 +20,13 @@ Record = Mapping[str, Any]
 EXPRESSIBLE = ("pretrain_steady_state", "finetune", "sft", "full_run")
 TARGETS = {
     "tokens_per_s_per_device": "token/s",
+    "tokens_per_s_total": "token/s",
+    "tokens_per_s": "token/s",
     "step_time_s": "s",
     "tflops_per_device": "TFLOP/s",
     "mfu": "1",
     "samples_per_s_total": "1/s",
+    "samples_per_s": "1/s",
     "total_gpu_hours": "h",
 }
 CHIPS = {
@@ -52,6 +56,7 @@ CHIPS = {
     "mi355x": ("mi355x", 1),
     "v100": ("v100_sxm2_32", 1),
 }
+TWO_RANKS = ("ascend_910c", "ascend_910c_560t")
 LINEAR_BIAS = ("bloom", "baichuan-13b", "baichuan2-13b", "baichuan_13b", "baichuan2_13b")
 """Models whose attention scores carry a linear bias (ALiBi)."""
 BINS = {"910b1": "ascend_910b1", "910b3": "ascend_910b3", "910b4": "ascend_910b4", "b1 64gb": "ascend_910b1"}
@@ -143,7 +148,7 @@ def read_case(record: Record, shapes: Mapping[str, ModelShape], lists_chunks: bo
 
     ``lists_chunks`` says that this source prints schedules, so that a missing one is plain 1F1B and not unknown.
     """
-    kind, target = str(record.get("kind", "")), str(record.get("target_metric", ""))
+    kind, target = str(record.get("kind") or "pretrain_steady_state"), str(record.get("target_metric", ""))
     if str(record.get("grade", "")) == "D":
         raise CannotExpressError("grade D: implausible, not to be used")
     if kind not in EXPRESSIBLE:
@@ -151,10 +156,12 @@ def read_case(record: Record, shapes: Mapping[str, ModelShape], lists_chunks: bo
     if target not in TARGETS or not (record.get("measured") or {}).get(target):
         raise CannotExpressError(f"no measured value of a known kind ({target})")
     hardware, split = record.get("hardware") or {}, dict(record.get("parallelism") or {})
-    chip, dies, node = machine(hardware, split)
+    chip, dies, node = machine(hardware)
     seq_len = record.get("seq_len")
     if not seq_len:
         raise CannotExpressError("sequence length not stated")
+    if not (record.get("model") or {}).get("name") and not (record.get("model") or {}).get("layers"):
+        raise CannotExpressError("the model is not stated")
     devices = int(hardware.get("n_devices") or _devices(record, split))
     if target == "total_gpu_hours" and not record["measured"].get("total_tokens_t"):
         raise CannotExpressError("chip hours without the number of tokens")
@@ -260,18 +267,28 @@ def _kind_reason(kind: str) -> str:
     }.get(kind, f"kind {kind!r} is not modelled")
 
 
-def machine(hardware: Record, split: Record) -> tuple[str, int, int]:
-    """Chip card, dies per sold chip and devices per node."""
-    key = str(hardware.get("chip_key", "")).lower().rstrip("?").strip()
+def machine(hardware: Record) -> tuple[str, int, int]:
+    """Chip card, ranks per sold chip and devices per node. A chip is known by the table above, a card id or an alias."""
+    key = str(hardware.get("chip_key") or hardware.get("chip") or "").lower().rstrip("?").strip()
     label = str(hardware.get("chip", "")).lower()
+    node = int(hardware.get("devices_per_node") or 8)
     if key not in CHIPS:
+        for name in (hardware.get("chip_key"), hardware.get("chip")):
+            card = _card(str(name or ""))
+            if card:
+                return card, 2 if card in TWO_RANKS else 1, node
         key = next((name for name in sorted(CHIPS, key=len, reverse=True) if name in key or name in label), key)
     if key not in CHIPS:
-        raise CannotExpressError(f"chip {hardware.get('chip_key')!r} has no card")
+        raise CannotExpressError(f"no card of chip {hardware.get('chip_key') or hardware.get('chip')!r}")
     chip, dies = CHIPS[key]
-    chip = next((card for mark, card in BINS.items() if key == "910b" and mark in label), chip)
-    node = int(hardware.get("devices_per_node") or 8)
-    return chip, dies, node
+    return next((card for mark, card in BINS.items() if key == "910b" and mark in label), chip), dies, node
+
+
+def _card(name: str) -> str:
+    try:
+        return str(get("chip", name).id) if name else ""
+    except InputError:
+        return ""
 
 
 def _devices(record: Record, split: Record) -> int:
