@@ -184,6 +184,8 @@ def _split(parallel: Mapping[str, Any], ranks: int, shape: ModelShape, stack: st
     tp, pp, dp = (max(int(_number(parallel.get(k))), 0) for k in ("tp", "pp", "dp"))
     noted = dict(re.findall(r"(DP|TP|PP|EP)(\d+)", str(parallel.get("note", ""))))
     tp, pp, dp = tp or int(noted.get("TP", 0)), pp or int(noted.get("PP", 1)), dp or int(noted.get("DP", 0))
+    if "attention dp" in str(parallel.get("note", "")).lower() or (parallel.get("pd") and not tp and not dp and shape.is_moe):
+        tp, dp = 1, ranks
     if not tp and not dp:
         tp = ranks if ranks & (ranks - 1) == 0 or not shape.is_moe else 1
         dp = max(ranks // tp, 1)
