@@ -30,10 +30,12 @@ SHOWN = ("quarters", "drivers", "sobol", "claimants", "backtest", "posterior", "
 @click.option("--given", "observations", metavar="IDS", help="Posterior given observations: 'all', or ids by comma (see --show backtest).")
 @click.option("--samples", default=4000, show_default=True, type=click.IntRange(10), help="Number of samples.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="The same seed gives the same bytes.")
+@click.option("--html", "page_file", type=click.Path(dir_okay=False), help="Also write the run as one HTML page with charts.")
 @click.option("--list", "list_only", is_flag=True, help="The bundled scenarios and the inputs that --set knows.")
 @formats
 def command(scenario: str | None, settings: tuple[str, ...], until: str, view: str | None, what: str, show: str, about: str,
-            target: str, lose: str, observations: str | None, samples: int, seed: int, list_only: bool, fmt: str | None) -> None:  # fmt: skip
+            target: str, lose: str, observations: str | None, samples: int, seed: int, page_file: str | None, list_only: bool,
+            fmt: str | None) -> None:  # fmt: skip
     """Chips by quarter from wafers, dies, HBM and packaging; the stage that binds; what the answer rests on.
 
     \b
@@ -58,10 +60,26 @@ def command(scenario: str | None, settings: tuple[str, ...], until: str, view: s
         return
     with progress(STEPS, "supply") as step:
         result = supply(scenario, overrides, samples, seed, until, step, _observations(observations))
+    if page_file:
+        _write_page(result, page_file)
     if show == "quarters":
         _quarters(result, view, what, fmt)
     else:
         _views(result, show, target, fmt)
+
+
+def _write_page(result: SupplyResult, page_file: str) -> None:
+    from pathlib import Path
+
+    from wafer2token.evidence.errors import InputError, Problem
+    from wafer2token.report.supply_page import supply_page
+
+    text = supply_page(result)
+    try:
+        Path(page_file).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InputError(Problem(f"cannot write the page: {error.strerror}", "--html", page_file)) from None
+    click.echo(f"wrote {page_file}", err=True)
 
 
 def _observations(text: str | None) -> tuple[str, ...] | None:
