@@ -10,7 +10,9 @@ CHECKS = check()
 
 @pytest.mark.parametrize("outcome", CHECKS, ids=lambda c: f"{c.item}-{c.asked}-{c.on}")
 def test_outcome(outcome):
-    assert outcome.agrees, f"{outcome.name}: {outcome.asked} on {outcome.on}: expected {outcome.expected}, got {outcome.got}"
+    assert outcome.agrees, (
+        f"{outcome.name}: {outcome.asked} on {outcome.on}: expected {outcome.expected}, got {outcome.got}"
+    )
 
 
 def test_all_cases_of_the_facts_are_there():

@@ -17,7 +17,7 @@ def comparison():
 
 def spans():
     return [
-        {"item": "H20", "start": date(2023, 11, 16), "end": date(2025, 4, 9), "status": "allowed", "rule": "TPP"},
+        {"item": "H20", "start": date(2023, 11, 16), "end": date(2025, 4, 9), "status": "free", "rule": "TPP"},
         {"item": "H20", "start": date(2025, 4, 9), "end": date(2026, 1, 1), "status": "licence", "rule": "letter"},
     ]
 

@@ -39,8 +39,9 @@ def toy_supplies(rng, bank=None, hbm=None):
     zero = np.zeros((SAMPLES, 12))
     nothing = NodeYield(*[zero] * 5, *[np.zeros(SAMPLES)] * 3)
     return engine.Supplies(
-        wafers={}, wafers_arrived={}, stacks={"all": stacks}, stacks_others=zero, yields=nothing, kirin=zero,
-        dies={"bank": in_bank, "ascend_910": made, "ascend_950": zero, "cambricon": zero, "hygon": zero},
+        wafers={}, stacks={"all": stacks}, stacks_others=zero, yields=nothing, kirin=zero,
+        dies={"bank": in_bank, "cambricon": zero, "hygon": zero},
+        good={"ascend_910": np.concatenate([np.zeros((SAMPLES, 8)), made], axis=1), "ascend_950": np.zeros((SAMPLES, 20))},
         assembly=first[:, None] * (last / first)[:, None] ** (np.arange(12) / 11), demand=np.full((SAMPLES, 12), 1e12),
     )  # fmt: skip
 
@@ -48,7 +49,7 @@ def toy_supplies(rng, bank=None, hbm=None):
 def toy_units(seed=7, **fixed):
     rng = np.random.default_rng(seed)
     supplies = toy_supplies(rng, **fixed)
-    inputs = read_inputs(Timeline.until("2026Q4"), SAMPLES, 0, {"rework": 0})
+    inputs = read_inputs(Timeline.until("2026Q4"), SAMPLES, 0, {"rework": 0, "output_lag": "0 quarter", "die_cover": "1e9 quarter"})
     singles = np.repeat(np.array([rng.uniform(0.8, 1, SAMPLES), rng.uniform(0.2, 0.75, SAMPLES), rng.uniform(0, 0.2, SAMPLES)]).T, 4, axis=1)
     history = np.zeros((SAMPLES, inputs.timeline.history))
     inputs = inputs.with_values({

@@ -1,9 +1,12 @@
 """Reading config.json: old and new spellings, nested text parts, and every way of being broken."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from wafer2token.catalog import get, ids
 from wafer2token.evidence.errors import InputError
@@ -77,6 +80,7 @@ def test_names_that_people_use():
         ("Qwen3.5-397B-A17B-w8a8-mtp", "qwen3_5_397b_a17b"),
         ("meta-llama/Llama-3.1-8B-Instruct-FP8", "llama_3_1_8b"),
         ("deepseek-ai/DeepSeek-R1-0528-NVFP4", "deepseek_v3"),
+        ("Mixtral-8x7B-Instruct-v0.1", "mixtral_8x7b"),
     ],
 )
 def test_a_variant_has_the_shape_of_its_base(name, card):
@@ -139,3 +143,36 @@ def test_a_count_is_a_positive_whole_number(value):
 
 def test_whole_floats_are_counts():
     assert from_config({**LLAMA, "num_hidden_layers": 32.0}).num_hidden_layers == 32
+
+
+JUNK = st.one_of(
+    st.none(), st.booleans(), st.integers(-5, 10**7), st.floats(), st.text(max_size=5), st.lists(st.integers(), max_size=3),
+    st.dictionaries(st.text(max_size=2), st.integers(), max_size=2),
+)  # fmt: skip
+
+
+@given(name=st.sampled_from(ids("model")), data=st.data())
+@settings(deadline=None, max_examples=300)
+def test_a_damaged_configuration_is_read_or_refused_but_never_crashes(name, data):
+    config = dict(get("model", name).config)
+    for key in data.draw(st.lists(st.sampled_from(sorted(config)), min_size=1, max_size=4)):
+        if data.draw(st.booleans()):
+            config.pop(key, None)
+        else:
+            config[key] = data.draw(JUNK)
+    extra = data.draw(
+        st.sampled_from(["layer_types", "mlp_layer_types", "moe_layer_freq", "mlp_only_layers", "text_config"])
+    )
+    config[extra] = data.draw(JUNK)
+    try:
+        total = parameters(from_config(config)).total
+    except InputError as error:
+        total, refusals = None, error.problems
+    assert total is None or total > 0
+    assert total is not None or all(p.what and p.where for p in refusals)
+
+
+def test_the_page_on_models_lists_every_architecture():
+    page = (Path(__file__).parents[2] / "docs" / "models.md").read_text()
+    listed = page.partition("## Architectures")[2].partition("Where transformers")[0]
+    assert set(re.findall(r"`(\w+)`", listed)) - {"model_type"} == set(supported())

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 
-_TIMES = frozenset({"floor", "reduction", "eager", "replay", "launch", "hop", "knee", "exchange_launch", "exchange_hop", "switch_latency", "latency"})  # fmt: skip
-_SIZES = frozenset({"ramp_bytes"})
+_TIMES = frozenset({"floor", "reduction", "eager", "replay", "launch", "hop", "knee", "doubling", "dispatch_launch", "combine_launch", "exchange_launch", "exchange_hop", "exchange_knee", "switch_latency", "latency"})  # fmt: skip
+_SIZES: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

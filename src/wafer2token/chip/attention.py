@@ -28,7 +28,8 @@ class PrefillFit:
         prologue: key columns that starting one query tile costs.
         imbalance: share of the longest tile that the makespan adds to the mean load.
         overlap: exponent p of (t_compute^p + t_memory^p)^(1/p).
-        head_power: efficiency falls as (head size / 128)^head_power below 128.
+        head_power: efficiency goes as (head size / 128)^head_power below 128.
+        wide_power: the same above 128.
     """
 
     floor: float
@@ -38,6 +39,7 @@ class PrefillFit:
     imbalance: float
     overlap: float
     head_power: float
+    wide_power: float
 
 
 @dataclass(frozen=True)
@@ -49,19 +51,19 @@ class DecodeFit:
         compute: share of the dense peak.
         memory: share of the memory bandwidth that a long stream reaches.
         reduction: seconds that joining the parts of a split cache costs, reached at 512 tokens.
-        ramp: power by which bandwidth falls below `ramp_bytes`.
-        ramp_bytes: traffic from which the stream is at full speed [B].
         overlap: exponent p of (t_compute^p + t_memory^p)^(1/p).
-        rows: query rows that the matrix unit computes at least per key head.
+        splits: parts into which the cache of one sequence and key head is cut at most.
+        head_power: the bandwidth reached goes as (head size / 128)^head_power below 128.
+        rows: query rows that the matrix unit computes at once: the heads of a group are padded to it.
     """
 
     floor: float
     compute: float
     memory: float
     reduction: float
-    ramp: float
-    ramp_bytes: float
     overlap: float
+    splits: float
+    head_power: float
     rows: float
 
 
@@ -81,7 +83,7 @@ def prefill_columns(q_len: Array, kv_len: Array, window: Array, causal: bool) ->
     first = np.minimum(kv_len - q_len + np.minimum(TILE, q_len), longest)
     growing = np.minimum(np.ceil((longest - first) / TILE), tiles - 1.0)
     total = tiles * first + growing * (growing + 1.0) / 2.0 * TILE + (tiles - 1.0 - growing) * (longest - first)
-    return np.maximum(total, tiles * np.minimum(TILE, longest)), longest
+    return np.minimum(total, tiles * longest), longest
 
 
 def prefill_seconds(fit: PrefillFit, batch: Array, q_len: Array, kv_len: Array, heads: Array, width: Array, traffic: Array,
@@ -98,24 +100,32 @@ def prefill_seconds(fit: PrefillFit, batch: Array, q_len: Array, kv_len: Array, 
         peak, bandwidth, units: of the chip.
     """
     total, longest = prefill_columns(q_len, kv_len, window, causal)
-    head = np.minimum(width / FULL_HEAD, 1.0) ** fit.head_power
-    per_column = 4.0 * TILE * width * units / (peak * fit.compute * head)
+    size = width / FULL_HEAD
+    reached = np.minimum(fit.compute * np.minimum(size, 1.0) ** fit.head_power * np.maximum(size, 1.0) ** fit.wide_power, 1.0)
+    per_column = 4.0 * TILE * width * units / (peak * reached)
     mean = batch * heads * (total + np.ceil(q_len / TILE) * fit.prologue) / units
     last = longest + fit.prologue
     busy = per_column * np.maximum(last, mean + fit.imbalance * last)
     return np.asarray(fit.floor + overlapped(busy, traffic / (fit.memory * bandwidth), fit.overlap))
 
 
-def decode_seconds(fit: DecodeFit, flops: Array, traffic: Array, kv_len: Array, peak: Array, bandwidth: Array) -> Array:
-    """Time of attention of one new token per sequence over its cache [s].
+def decode_seconds(
+    fit: DecodeFit, flops: Array, traffic: Array, kv_len: Array, tasks: Array, width: Array, peak: Array, bandwidth: Array,
+    units: float,
+) -> Array:  # fmt: skip
+    """Time of attention of a few new tokens per sequence over its cache [s].
 
     Args:
         fit: the parameters.
         flops: arithmetic with query rows padded to ``fit.rows`` per key head [FLOP].
-        traffic: bytes read and written, the cache in steps of 128 tokens [B].
+        traffic: bytes read and written, the cache in steps of `TILE` tokens [B].
         kv_len: tokens that are read per sequence.
-        peak, bandwidth: of the chip [FLOP/s, B/s].
+        tasks: sequences times key heads.
+        width: mean of the query-key and the value head size.
+        peak, bandwidth, units: of the chip.
     """
-    stream = traffic / (fit.memory * bandwidth) * np.maximum(1.0, fit.ramp_bytes / traffic) ** fit.ramp
+    busy_units = np.minimum(tasks * fit.splits / units, 1.0)
+    head = np.minimum(width / FULL_HEAD, 1.0) ** fit.head_power
+    stream = traffic / (fit.memory * bandwidth * busy_units * head)
     join = fit.reduction * np.clip(np.log2(kv_len / TILE), 0.0, 2.0) / 2.0
     return np.asarray(fit.floor + join + overlapped(flops / (fit.compute * peak), stream, fit.overlap))

@@ -73,8 +73,10 @@ def stacks(chip: str) -> list[str]:
 def family_fit(chip: str, vendor: str, stack: str | None, family: str, dtype: str) -> FamilyFit:
     """The parameters to use, from the nearest measured thing.
 
-    In this order: the chip on this stack, the chip on its default stack, the class of the chip's platform, all chips;
-    within each, the data type, then the one that stands in for it, then the family that stands in.
+    In this order: the family on the chip itself, on chips made of the same die, the family that stands in on the chip
+    itself, the family over the class of the chip's platform or all chips, and the one that stands in likewise. Within
+    each the named stack before the default one and the data type before the one that stands in for it. What does not
+    come from the chip itself carries the spread of its class.
 
     Raises:
         InputError: unknown stack or family.
@@ -82,17 +84,43 @@ def family_fit(chip: str, vendor: str, stack: str | None, family: str, dtype: st
     """
     if family not in FAMILIES:
         raise InputError(unknown("kernel family", family, sorted(FAMILIES)))
-    names = _known_stacks()
     kind = platform(vendor)
-    if stack is not None and stack not in names | {kind}:
-        raise InputError(unknown("stack", stack, sorted(names | {kind})))
-    for subject, target in (("chip", chip), ("class", kind), ("class", "any")):
-        for fam in (family, _STANDS_IN.get(family)):
-            for d in _dtypes(dtype):
-                card = _card(subject, target, stack, fam, d) if fam else None
-                if card is not None:
-                    return _fit(card, fam or family, "calibrated" if subject == "chip" else "inherited")
+    names = _known_stacks() | {kind, *_PLATFORM.values()}
+    if stack is not None and stack not in names:
+        raise InputError(unknown("stack", stack, sorted(names)))
+    spare = _STANDS_IN.get(family)
+    own, siblings = (chip,), same_die(chip)
+    for subject, targets, fam in (
+        ("chip", own, family), ("chip", siblings, family), ("chip", own, spare), ("class", (), family),
+        ("chip", siblings, spare), ("class", (), spare),
+    ):  # fmt: skip
+        for d in _dtypes(dtype) if fam else ():
+            card = _class_card(kind, fam, d) if subject == "class" else _card("chip", targets, stack, fam, d)
+            if card is not None:
+                basis = "calibrated" if targets == own and fam == family else "inherited"
+                spread = None if targets == own else _class_card(kind, fam, d)
+                return _fit(card, fam, basis, spread)
     raise EvidenceError(f"no calibration for {family} ({dtype}) on {chip}, nor for its class")
+
+
+@cache
+def same_die(chip: str) -> tuple[str, ...]:
+    """Other chips whose compute dies have the same maker and area, hence the same design, whatever was fused off."""
+    cards = all_cards("chip")
+    own = cards.get(chip)
+    if own is None or own.die_area is None:
+        return ()
+    area = float(own.die_area)
+    return tuple(
+        c.id
+        for c in cards.values()
+        if c.id != chip and c.vendor == own.vendor and c.die_area is not None
+        and abs(float(c.die_area) / area - 1.0) < 1e-3
+    )  # fmt: skip
+
+
+def _class_card(kind: str, family: str, dtype: str) -> Any:
+    return _card("class", (kind,), None, family, dtype) or _card("class", ("any",), None, family, dtype)
 
 
 def _dtypes(dtype: str) -> tuple[str, ...]:
@@ -115,16 +143,16 @@ def _table() -> dict[tuple[str, str, str, str], list[Any]]:
     return out
 
 
-def _card(subject: str, target: str, stack: str | None, family: str, dtype: str) -> Any:
-    cards = _table().get((subject, target, family, dtype), [])
+def _card(subject: str, targets: tuple[str, ...], stack: str | None, family: str, dtype: str) -> Any:
+    cards = [c for t in targets for c in _table().get((subject, t, family, dtype), [])]
     named = [c for c in cards if c.stack == stack]
     return next(iter(named or sorted(cards, key=lambda c: (not c.default, c.stack))), None)
 
 
-def _fit(card: Any, family: str, basis: str) -> FamilyFit:
+def _fit(card: Any, family: str, basis: str, spread: Any) -> FamilyFit:
     kind = FAMILIES[family]
     given = {k: float(v) for group in (card.times, card.rates, card.sizes, card.ratios) for k, v in group.items()}
     values = kind(**{f.name: given[f.name] for f in fields(kind)})
-    fit = card.fit
+    fit = (spread or card).fit
     low, high, bias = (float(fit.low), float(fit.high), float(fit.bias)) if fit else (-_STATED, _STATED, _STATED)
     return FamilyFit(values, low, high, bias, card.id, basis, card.stack, card.dtype)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,8 @@ from wafer2token.evidence.errors import InputError, Problem, unknown
 
 Array = npt.NDArray[np.float64]
 Floats = npt.ArrayLike
+BLOCK = 8192
+"""Rows that are evaluated together: their intermediate arrays fit a core's cache."""
 OUTPUT_BYTES = 2.0
 """Bytes of one output element: products accumulate wide and are written in 16 bits."""
 
@@ -68,11 +72,33 @@ def _product(
     many = positive("groups", groups, least=0.0)
     ndim = max(np.ndim(v) for v in (rows, columns, inner, many))
     act, weight = stored_bytes(dtype), stored_bytes(weight_dtype or dtype)
-    traffic = many * (act * rows * inner + weight * inner * columns + OUTPUT_BYTES * rows * columns)
     peak, bandwidth = lead(acc.peak(dtype), ndim), lead(acc.hbm_bytes_per_s, ndim)
     fit = acc.fit(family, dtype).values
-    time = matmul_seconds(fit, rows, columns, inner, many, peak, bandwidth, acc.units, traffic)
-    return _finished(acc, family, dtype, time, ndim, graph)
+
+    def seconds(m: Any, n: Any, k: Any, g: Any) -> Array:
+        weights, activations = g * weight * k * n, g * (act * m * k + OUTPUT_BYTES * m * n)
+        return matmul_seconds(fit, m, n, k, g, peak, bandwidth, acc.units, weights, activations)
+
+    together = seconds if acc.samples is not None else _in_blocks(seconds)
+    return _finished(acc, family, dtype, together(rows, columns, inner, many), ndim, graph)
+
+
+def _in_blocks(function: Callable[..., Array]) -> Callable[..., Array]:
+    """The same function, evaluated over large arrays in blocks that stay in the cache."""
+
+    def blocked(*arguments: Any) -> Array:
+        shape = np.broadcast_shapes(*(np.shape(a) for a in arguments))
+        size = math.prod(shape)
+        if size <= 2 * BLOCK:
+            return function(*arguments)
+        flat = [np.broadcast_to(a, shape).reshape(-1) if np.ndim(a) else a for a in arguments]
+        out = np.empty(size)
+        for start in range(0, size, BLOCK):
+            part = slice(start, start + BLOCK)
+            out[part] = function(*(a[part] if np.ndim(a) else a for a in flat))
+        return out.reshape(shape)
+
+    return blocked
 
 
 def attention_prefill_time(
@@ -146,10 +172,10 @@ def attention_decode_time(
     fit = acc.fit(family, dtype).values
     stored = dq if mla else dq + dv
     traffic = b * (hk * steps * stored * stored_bytes(kv_dtype) + q * h * (dq + dv) * OUTPUT_BYTES)
-    rows = np.maximum(q * h / hk, fit.rows) * hk
-    flops = 2.0 * b * rows * steps * (dq + dv)
+    flops = 2.0 * b * np.ceil(q * h / hk / fit.rows) * fit.rows * hk * steps * (dq + dv)
     time = decode_seconds(
-        fit, flops, traffic, seen, lead(acc.peak(dtype), ndim), lead(acc.hbm_bytes_per_s, ndim)
+        fit, flops, traffic, seen, b * hk, (dq + dv) / 2.0, lead(acc.peak(dtype), ndim), lead(acc.hbm_bytes_per_s, ndim),
+        acc.units,
     )  # fmt: skip
     return _finished(acc, family, dtype, time, ndim, graph)
 

@@ -9,8 +9,10 @@ import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
 
-TILES = ((256, 128), (128, 128), (64, 128), (64, 64))
-"""Output tiles (rows, columns) between which a library chooses, largest first."""
+TILES = ((256, 128, 0), (128, 256, 0), (128, 128, 1), (64, 128, 2), (64, 64, 3))
+"""Output tiles between which a library chooses: rows, columns, and steps of efficiency below the largest."""
+FULL_STREAM_BYTES = 64e6
+"""Traffic at which `MatmulFit.memory` is stated [B]."""
 
 
 @dataclass(frozen=True)
@@ -20,11 +22,14 @@ class MatmulFit:
     Attributes:
         floor: seconds that any call takes (launch, prologue, tail).
         compute: share of the dense peak that a full machine of the largest tiles reaches.
-        memory: share of the memory bandwidth that a long stream reaches.
+        memory: share of the memory bandwidth that a stream of `FULL_STREAM_BYTES` or more reaches.
+        stream_power: power by which that share falls for shorter streams.
+        full_width: columns from which reading B keeps the whole machine busy.
+        narrow_power: power by which reading B slows below that.
         prologue: inner-dimension steps that filling and draining one tile costs.
         quantisation: 0 = work spreads evenly over the compute units, 1 = whole waves only.
         overlap: exponent p of (t_compute^p + t_memory^p)^(1/p); large means perfect overlap.
-        tile_step: efficiency of a 128 x 128 tile against 256 x 128.
+        tile_step: efficiency of a 128 x 128 tile against a 256 x 128 one.
         small_tile_step: efficiency of each halving below that.
         split_depth: inner-dimension steps below which a product is not split further.
         sustained: share of the dense peak that power allows over a long kernel.
@@ -33,6 +38,9 @@ class MatmulFit:
     floor: float
     compute: float
     memory: float
+    stream_power: float
+    full_width: float
+    narrow_power: float
     prologue: float
     quantisation: float
     overlap: float
@@ -43,7 +51,8 @@ class MatmulFit:
 
 
 def matmul_seconds(
-    fit: MatmulFit, m: Array, n: Array, k: Array, groups: Array, peak: Array, bandwidth: Array, units: float, traffic: Array
+    fit: MatmulFit, m: Array, n: Array, k: Array, groups: Array, peak: Array, bandwidth: Array, units: float,
+    weights: Array, activations: Array,
 ) -> Array:  # fmt: skip
     """Time of ``groups`` products C[m,n] = A[m,k] B[k,n] in one kernel [s]; every argument broadcasts.
 
@@ -57,26 +66,29 @@ def matmul_seconds(
         peak: dense rate of the data type [FLOP/s].
         bandwidth: memory bandwidth [B/s].
         units: compute units (SMs, cube cores) that share the work.
-        traffic: bytes read and written [B].
+        weights: bytes of B [B].
+        activations: bytes of A and C [B].
     """
     busy = compute_seconds(fit, m, n, k, groups, peak, units)
-    return np.asarray(fit.floor + overlapped(busy, traffic / (fit.memory * bandwidth), fit.overlap))
+    moved = weights * np.maximum(fit.full_width / n, 1.0) ** fit.narrow_power + activations
+    stream = moved / (fit.memory * bandwidth) * np.maximum(FULL_STREAM_BYTES / moved, 1.0) ** fit.stream_power
+    return np.asarray(fit.floor + overlapped(busy, stream, fit.overlap))
 
 
 def compute_seconds(fit: MatmulFit, m: Array, n: Array, k: Array, groups: Array, peak: Array, units: float) -> Array:
     """The compute side of `matmul_seconds` [s]."""
     per_step = units / (peak * fit.compute)
     deepest = np.maximum(k / fit.split_depth, 1.0)
+    steps = (1.0, fit.tile_step, fit.tile_step * fit.small_tile_step, fit.tile_step * fit.small_tile_step**2)
+    loose = 1.0 - fit.quantisation
     best: Array | None = None
-    efficiency = 1.0
-    for i, (rows, columns) in enumerate(TILES):
-        if i:
-            efficiency *= fit.tile_step if i == 1 else fit.small_tile_step
+    for rows, columns, step in TILES:
         load = np.ceil(m / rows) * np.ceil(n / columns) * (groups / units)
-        split = np.minimum(np.maximum(1.0 / load, 1.0), deepest)
+        spread = 1.0 / load
+        split = np.minimum(np.maximum(fit.quantisation * np.floor(spread) + loose * spread, 1.0), deepest)
         full = np.maximum(load, 1.0)
-        waves = fit.quantisation * np.ceil(full) + (1.0 - fit.quantisation) * full
-        time = waves * (k / split + fit.prologue) * (per_step * (2.0 * rows * columns / efficiency))
+        waves = fit.quantisation * np.ceil(full) + loose * full
+        time = waves * (k / split + fit.prologue) * (per_step * (2.0 * rows * columns / steps[step]))
         best = time if best is None else np.minimum(best, time)
     assert best is not None
     return np.maximum(best, 2.0 * m * n * k * groups / (peak * fit.sustained))

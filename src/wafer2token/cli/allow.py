@@ -21,6 +21,7 @@ _USES = ["advanced_node", "mature_node", "equipment_development", "supercomputer
 @click.option("--from", "from_", default="US", show_default=True, help="Where it leaves from.")
 @click.option("--hq", help="Headquarters of a recipient without a card.")
 @click.option("--end-use", type=click.Choice(_USES), help="What it is for; decides much for equipment.")
+@click.option("--given", multiple=True, help="A further fact, such as owned_pct=60 or state_funded=yes.")
 @click.option("--view", type=click.Choice(_VIEWS), default="enforced", show_default=True, help="Which clock.")
 @click.option("--after-horizon", type=click.Choice(_AFTER), default="unknown", show_default=True,
               help="Time-limited rules beyond the facts.")  # fmt: skip
@@ -74,8 +75,10 @@ def command(item: str | None, timeline: bool, design: bool, amendment: str | Non
 
 
 def _options(asked: dict[str, Any]) -> dict[str, Any]:
+    from wafer2token.controls.ruling import parse_given
+
     names = ("hq", "end_use", "view", "after_horizon", "with_unverified", "settle", "near", "from_")
-    return {n: asked[n] for n in names}
+    return {**{n: asked[n] for n in names}, "given": parse_given(asked["given"])}
 
 
 def _one(item: str, asked: dict[str, Any], fmt: str | None) -> None:
@@ -175,7 +178,7 @@ def _design(asked: dict[str, Any], fmt: str | None) -> None:
     options = {n: asked[n] for n in ("from_", "hq", "view", "after_horizon", "with_unverified")}
     found = frontier(
         areas, asked["to"], asked["on"], datacenter=not asked["consumer"],
-        verdict="licence" if asked["licensable"] else "free", party_id=asked["party"], **options,
+        verdict="licence" if asked["licensable"] else "free", party=asked["party"], **options,
     )  # fmt: skip
     document = found.to_dict()
     work = None

@@ -20,6 +20,8 @@ def shown(row: dict[str, Any]) -> dict[str, Any]:
 
 def _cell(value: Any) -> Any:
     if isinstance(value, float):
+        if value != value:
+            return None
         if abs(value) >= 1e4:
             return f"{value / 1e3:,.0f} k"
         return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
@@ -27,14 +29,24 @@ def _cell(value: Any) -> Any:
 
 
 def view(result: SupplyResult, show: str, target: str) -> View:
-    """One of the views that need a finished run."""
+    """One of the views that need a finished run; most of them count by whole years."""
+    if show not in ("worth", "shadow", "cost", "tools", "posterior"):
+        require_year(result.yearly("units.ascend"), result.quarters[-1])
     if show == "way-round":
         return way_round(result, target)
     views: dict[str, Callable[[SupplyResult], View]] = {
         "drivers": drivers, "backtest": backtest, "posterior": posterior, "worth": worth, "shadow": shadow,
-        "knock-outs": knock_outs, "flows": flows,
+        "knock-outs": knock_outs, "flows": flows, "cost": cost, "tools": tools,
     }  # fmt: skip
     return views[show](result)
+
+
+def require_year(years: Any, until: str) -> None:
+    """Refuses a view by year of a run that covers none."""
+    from wafer2token.evidence.errors import InputError, Problem
+
+    if not years:
+        raise InputError(Problem("the run covers no whole calendar year", "--until", until, remedy="end it at 2024Q4 or later"))
 
 
 def drivers(result: SupplyResult) -> View:
@@ -54,15 +66,19 @@ def drivers(result: SupplyResult) -> View:
 def backtest(result: SupplyResult) -> View:
     """Every published statement against the run."""
     from wafer2token.supply.backtest import backtest as score
+    from wafer2token.supply.backtest import usable
 
+    found = usable()
     rows: Rows = [
         {"by": s.by, "statement": s.statement, "measures": s.measures, "when": s.when, "said": s.value, "p5": s.p5, "p50": s.p50,
-         "p95": s.p95, "quantile": round(s.quantile, 2), "crps": s.crps, "id": s.id, "note": s.note}
+         "p95": s.p95, "quantile": round(s.quantile, 2), "crps": s.crps, "id": s.id, "note": s.note,
+         "weighs": "yes" if s.id in found else ""}
         for s in score(result)
     ]  # fmt: skip
     columns = {"by": "by", "statement": "is a", "measures": "of", "when": "when", "said": "said", "p50": "model p50",
-               "quantile": "quantile", "crps": "CRPS"}  # fmt: skip
-    return rows, columns, "published statements, one by one", "quantile: share of the run's samples at or below what was said"
+               "quantile": "quantile", "crps": "CRPS", "weighs": "in --given"}  # fmt: skip
+    note = f"quantile: share of the run's samples at or below what was said. With a likelihood: {', '.join(found)}"
+    return rows, columns, "published statements, one by one", note
 
 
 def posterior(result: SupplyResult) -> View:
@@ -135,6 +151,51 @@ def flows(result: SupplyResult) -> View:
     return rows, {"year": "year", "from": "from", "to": "to", "value": "mean", "unit": "unit"}, "flows of the year", ""
 
 
+def tools(result: SupplyResult) -> View:
+    """The lithography ceiling beside the claimed wafers."""
+    import numpy as np
+
+    from wafer2token.supply.tools import lithography_ceiling
+
+    found = lithography_ceiling(result.inputs)
+    rows: Rows = []
+    for q, label in enumerate(result.quarters):
+        row: dict[str, Any] = {"quarter": label, "over": float(found.over[q]), "over_text": f"{found.over[q]:.0%}"}
+        for name in ("scanners", "carried", "claimed", "share_needed"):
+            values = np.quantile(getattr(found, name)[:, q], LEVELS)
+            row |= {f"{name}_p{p}": float(v) for p, v in zip((5, 50, 95), values, strict=True)}
+            scale = {"share_needed": "{:.0%}", "scanners": "{:,.0f}"}.get(name, "")
+            row[name] = " - ".join(scale.format(v) if scale else f"{v / 1e3:,.0f}" for v in values)
+        rows.append(row)
+    columns = {"quarter": "quarter", "scanners": "scanners", "carried": "carry [k wafers/month]",
+               "claimed": "claimed [k/month]", "share_needed": "scanners needed", "over_text": "claim over"}  # fmt: skip
+    note = "p5 - p50 - p95; only immersion scanners have a public count, so companion tools may bind lower"
+    return rows, columns, "the lithography ceiling", note
+
+
+def cost(result: SupplyResult) -> View:
+    """A wafer, a good die and a 910C without and with EUV."""
+    import numpy as np
+
+    from wafer2token.supply.cost import compare_euv
+
+    without, with_euv = compare_euv(result.inputs)
+    fields = {"immersion": ("immersion exposures", "1/wafer", 1.0), "euv": ("EUV exposures", "1/wafer", 1.0),
+              "scanner_capital": ("scanner capital", "USD/wafer", 1.0), "wafer_price": ("wafer price", "USD", 1.0),
+              "cycle_time": ("cycle time", "day", 1 / 86400.0), "usable": ("usable 910B dies", "share", 1.0),
+              "good_die": ("good 910B die", "USD", 1.0), "package_910c": ("good 910C package", "USD", 1.0)}  # fmt: skip
+    rows: Rows = []
+    for field, (what, unit, scale) in fields.items():
+        row: dict[str, Any] = {"what": what, "unit": unit}
+        pair = getattr(without, field) * scale, getattr(with_euv, field) * scale
+        for name, values in (("without", pair[0]), ("with", pair[1]), ("ratio", pair[1] / np.where(pair[0] > 0, pair[0], np.nan))):
+            row |= dict(zip((f"{name}_p5", f"{name}_p50", f"{name}_p95"), map(float, np.quantile(values, LEVELS)), strict=True))
+        rows.append(row)
+    columns = {"what": "of a 7 nm wafer", "unit": "unit", "without_p5": "p5", "without_p50": "without EUV", "without_p95": "p95",
+               "with_p5": "p5", "with_p50": "with EUV", "with_p95": "p95", "ratio_p50": "ratio"}  # fmt: skip
+    return rows, columns, f"cost at the yield of {result.quarters[-1]}", "same node, the passes that EUV saves; board, host and design left out"
+
+
 def way_round(result: SupplyResult, target: str) -> View:
     """The cheapest purchases that reach a target in a year."""
     import re
@@ -185,6 +246,7 @@ def claimants(about: str, scenario: str | None, overrides: dict[str, Any], sampl
     from wafer2token.supply.sensitivity import by_claimant
 
     found = by_claimant(short(about), scenario=scenario, overrides=overrides, samples=samples, seed=seed, until=until)
+    require_year(next(iter(found.values())), until)
     rows: Rows = [
         {"by": by or "(not contested)", "year": year, "p5": p5, "p50": p50, "p95": p95}
         for by, years in found.items()

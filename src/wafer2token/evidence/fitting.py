@@ -13,29 +13,51 @@ Range = tuple[float, float, float]
 """Lower bound, start and upper bound of a parameter."""
 
 
-def search(loss: Callable[[Mapping[str, float]], float], space: Mapping[str, Range], evaluations: int) -> dict[str, float]:
-    """The parameters of least loss within bounds, by restarted Nelder-Mead; deterministic."""
-    from scipy.optimize import minimize
+def search(
+    loss: Callable[[Mapping[str, float]], float], space: Mapping[str, Range], evaluations: int, starts: int = 3
+) -> dict[str, float]:
+    """The parameters of least loss within bounds: Nelder-Mead from several starts, the best one polished.
 
+    Args:
+        loss: of parameters by name.
+        space: bounds and start of each parameter.
+        evaluations: of the loss, over all starts.
+        starts: the given start, and others drawn around it; deterministic.
+    """
     names = list(space)
     low, start, high = (np.array([space[n][i] for n in names]) for i in range(3))
+    rng = np.random.default_rng(0)
+    around = [start, *(start * np.exp(rng.normal(0.0, 0.5, len(names))) for _ in range(starts - 1))]
+    inside = [np.clip(x, low + 1e-3 * (high - low), high - 1e-3 * (high - low)) for x in around]
+    budget = evaluations // (2 * starts)
+    found = [_descend(loss, names, x, low, high, budget) for x in inside]
+    best = min(found, key=lambda f: f[0])[1]
+    for _ in range(2):
+        best = _descend(loss, names, best, low, high, evaluations // 4)[1]
+    return _named(names, best)
 
-    def named(x: Array) -> dict[str, float]:
-        return dict(zip(names, (float(v) for v in np.clip(x, low, high)), strict=True))
+
+def _named(names: Sequence[str], x: Array) -> dict[str, float]:
+    return dict(zip(names, (float(v) for v in x), strict=True))
+
+
+def _descend(
+    loss: Callable[[Mapping[str, float]], float], names: Sequence[str], start: Array, low: Array, high: Array, evaluations: int
+) -> tuple[float, Array]:  # fmt: skip
+    from scipy.optimize import minimize
+
+    scale = np.where(start != 0, start, 1e-3 * (high - low))
 
     def objective(y: Array) -> float:
-        x = y * start
-        outside = np.maximum(low - x, 0.0) / high + np.maximum(x - high, 0.0) / high
-        return loss(named(x)) + 10.0 * float(outside.sum())
+        x = y * scale
+        outside = (np.maximum(low - x, 0.0) + np.maximum(x - high, 0.0)) / (high - low)
+        return loss(_named(names, np.clip(x, low, high))) + 10.0 * float(outside.sum())
 
-    x = np.ones(len(names))
-    for _ in range(3):
-        found: Any = minimize(
-            objective, x, method="Nelder-Mead",
-            options={"maxfev": evaluations // 3, "xatol": 1e-4, "fatol": 1e-6, "adaptive": True},
-        )  # fmt: skip
-        x = np.clip(found.x * start, low, high) / start
-    return named(x * start)
+    done: Any = minimize(
+        objective, start / scale, method="Nelder-Mead",
+        options={"maxfev": evaluations, "xatol": 1e-4, "fatol": 1e-6, "adaptive": True},
+    )  # fmt: skip
+    return float(done.fun), np.clip(done.x * scale, low, high)
 
 
 def quantiles_80(residuals: Sequence[Array]) -> dict[str, float]:

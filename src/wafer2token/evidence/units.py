@@ -206,6 +206,8 @@ def _long_time(seconds: float, digits: int) -> str:
 
 
 def _short(number: float, digits: int) -> str:
+    if abs(number) < 1e-12:
+        return "0"
     if number and (abs(number) >= 1e15 or abs(number) < 1e-4):
         return f"{number:.{digits}g}"
     magnitude = math.floor(math.log10(abs(number))) if number else 0

@@ -26,14 +26,17 @@ _RING: dict[str, Range] = {
     "hop": (0.0, 8e-7, 2e-5),
     "low_share": (0.01, 0.3, 1.0),
     "knee": (0.0, 1e-5, 1e-3),
-    "share": (0.02, 0.8, 1.0),
+    "share": (0.01, 0.8, 1.0),
+    "rank_power": (-2.5, 0.1, 0.5),
 }
 _ALL_REDUCE: dict[str, Range] = {"fused": (0.5, 0.9, 1.0)}
 _SWITCH: dict[str, Range] = {"switch_latency": (1e-6, 3e-5, 1e-3), "switch_share": (0.05, 0.55, 1.0)}
 _EXCHANGE: dict[str, Range] = {
     "exchange_launch": (0.0, 6e-6, 1e-3),
     "exchange_hop": (0.0, 3e-7, 2e-5),
-    "exchange_share": (0.02, 0.7, 1.0),
+    "exchange_low_share": (0.005, 0.3, 1.0),
+    "exchange_knee": (0.0, 1e-5, 1e-3),
+    "exchange_share": (0.01, 0.7, 1.0),
 }
 OPERATIONS = {"all_gather", "reduce_scatter", "all_reduce", "all_to_all"}
 
@@ -68,7 +71,7 @@ def read_aiconfigurator(folder: Path, chips: Mapping[str, str]) -> Iterable[Coll
 
     names = {"alltoall": "all_to_all"}
     for system, chip in chips.items():
-        files = sorted((folder / system / "comm" / "nccl").glob("*/nccl_perf.parquet"), key=_version)
+        files = sorted((folder / system / "comm" / "nccl").glob("*/nccl_perf.parquet"), key=version)
         if not files:
             continue
         table = parquet.read_table(files[-1]).to_pydict()
@@ -81,7 +84,8 @@ def read_aiconfigurator(folder: Path, chips: Mapping[str, str]) -> Iterable[Coll
         )  # fmt: skip
 
 
-def _version(file: Path) -> tuple[int, ...]:
+def version(file: Path) -> tuple[int, ...]:
+    """The version in the name of a file's folder, to sort by."""
     return tuple(int(d) for d in file.parent.name.split(".") if d.isdigit())
 
 
@@ -119,8 +123,8 @@ def fit_tier(table: CollectiveTable, evaluations: int = 3000) -> Fitted:
     base = fabric(table.chip)
     fitted, held = table.halves()
     found: dict[str, float] = {
-        "launch": 0.0, "hop": 0.0, "low_share": 1.0, "knee": 0.0, "share": 1.0, "fused": 1.0, "exchange_launch": 0.0,
-        "exchange_hop": 0.0, "exchange_share": 1.0, "switch_latency": 1.0, "switch_share": 1.0, "switch_ranks": 1e9,
+        "launch": 0.0, "hop": 0.0, "low_share": 1.0, "knee": 0.0, "share": 1.0, "rank_power": 0.0, "fused": 1.0, "exchange_launch": 0.0,
+        "exchange_hop": 0.0, "exchange_low_share": 1.0, "exchange_knee": 0.0, "exchange_share": 1.0, "switch_latency": 1.0, "switch_share": 1.0, "switch_ranks": 1e9,
     }  # fmt: skip
     rings = [op for op in ("all_gather", "reduce_scatter") if np.any(table.op == op)]
     found |= _stage(base, fitted, tuple(rings) or ("all_reduce",), _RING, found, evaluations)
@@ -129,7 +133,7 @@ def fit_tier(table: CollectiveTable, evaluations: int = 3000) -> Fitted:
     if np.any(table.op == "all_to_all"):
         found |= _stage(base, fitted, ("all_to_all",), _EXCHANGE, found, evaluations)
     else:
-        found |= {"exchange_launch": found["launch"], "exchange_hop": found["hop"], "exchange_share": found["share"]}
+        found |= {f"exchange_{k}": found[k] for k in ("launch", "hop", "low_share", "knee", "share")}
     residual = log_ratio(base, held, found)
     return Fitted(
         table.tier, "", found, points=len(table.bytes), held_out=len(held.bytes),

@@ -13,6 +13,9 @@ import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
 
+_AT_RANKS = 8.0
+"""Ranks at which the shares of a tier are stated."""
+
 
 @dataclass(frozen=True)
 class TierFit:
@@ -23,10 +26,11 @@ class TierFit:
         hop: seconds per further rank of a ring.
         low_share: bandwidth of the low-latency protocol.
         knee: seconds that the bandwidth protocol costs once.
-        share: bandwidth of the bandwidth protocol, gather and scatter.
+        share: bandwidth of the bandwidth protocol, gather and scatter, at 8 ranks.
+        rank_power: shares go as (ranks / 8)^rank_power; a gain stops at 8 ranks, a loss (shared buses) goes on.
         fused: time of a ring all-reduce over that of its reduce-scatter and all-gather.
         exchange_launch, exchange_hop: seconds of an all-to-all, and per further rank.
-        exchange_share: bandwidth of an all-to-all.
+        exchange_low_share, exchange_knee, exchange_share: of an all-to-all, as above.
         switch_latency: seconds of an in-switch reduction (infinite where the switch cannot reduce).
         switch_share: bytes reduced per second over the link rate.
         switch_ranks: ranks from which the switch is used.
@@ -37,9 +41,12 @@ class TierFit:
     low_share: float
     knee: float
     share: float
+    rank_power: float
     fused: float
     exchange_launch: float
     exchange_hop: float
+    exchange_low_share: float
+    exchange_knee: float
     exchange_share: float
     switch_latency: float
     switch_share: float
@@ -49,6 +56,12 @@ class TierFit:
 def two_regimes(moved: Array, link: Array, low_share: float, knee: float, share: float) -> Array:
     """min(x / (low_share link), knee + x / (share link)) [s]: the faster protocol for x bytes."""
     return np.minimum(moved / (low_share * link), knee + moved / (share * link))
+
+
+def crowding(fit: TierFit, ranks: Array) -> Array:
+    """By what the shares of a tier change with the number of ranks, 1 at 8."""
+    counted = np.minimum(ranks, _AT_RANKS) if fit.rank_power > 0 else ranks
+    return np.asarray((counted / _AT_RANKS) ** fit.rank_power)
 
 
 def ring_body(fit: TierFit, message: Array, ranks: Array, link: Array) -> Array:
@@ -61,7 +74,8 @@ def ring_body(fit: TierFit, message: Array, ranks: Array, link: Array) -> Array:
         link: bandwidth per rank and direction [B/s].
     """
     moved = message * (ranks - 1.0) / ranks
-    return np.asarray(fit.hop * (ranks - 1.0) + two_regimes(moved, link, fit.low_share, fit.knee, fit.share))
+    shared = np.minimum(link * crowding(fit, ranks), link / fit.share)
+    return np.asarray(fit.hop * (ranks - 1.0) + two_regimes(moved, shared, fit.low_share, fit.knee, fit.share))
 
 
 def all_reduce_body(fit: TierFit, message: Array, ranks: Array, link: Array) -> Array:
@@ -74,4 +88,6 @@ def all_reduce_body(fit: TierFit, message: Array, ranks: Array, link: Array) -> 
 def exchange_body(fit: TierFit, message: Array, ranks: Array, link: Array) -> Array:
     """All-to-all without the launch [s]: (n-1)/n of the message leaves each rank."""
     moved = message * (ranks - 1.0) / ranks
-    return np.asarray(fit.exchange_hop * (ranks - 1.0) + two_regimes(moved, link, fit.low_share, fit.knee, fit.exchange_share))
+    shared = np.minimum(link * crowding(fit, ranks), link / fit.exchange_share)
+    body = two_regimes(moved, shared, fit.exchange_low_share, fit.exchange_knee, fit.exchange_share)
+    return np.asarray(fit.exchange_hop * (ranks - 1.0) + body)

@@ -15,6 +15,7 @@ from wafer2token.catalog import all_cards, get
 from wafer2token.evidence.errors import EvidenceError, InputError, Problem
 from wafer2token.evidence.number import Number
 from wafer2token.fabric.collectives import TierFit
+from wafer2token.fabric.experts import ExpertFit
 
 Array = npt.NDArray[np.float64]
 Value = float | Array
@@ -30,7 +31,8 @@ class Tier:
         bandwidth: per rank and direction [B/s].
         latency: of one message [s].
         oversubscription: factor by which the uplinks are thinner than the sum of the links.
-        fit: fitted parameters.
+        fit: fitted parameters of collectives.
+        experts: fitted parameters of expert exchange.
         card: id of the calibration card.
         basis: "calibrated" on this fabric, or "inherited" from a class.
         low, high: 10th and 90th percentile of ln(measured / predicted).
@@ -43,6 +45,7 @@ class Tier:
     latency: float
     oversubscription: float
     fit: TierFit
+    experts: ExpertFit
     card: str
     basis: str
     low: float
@@ -174,10 +177,13 @@ def _scale_out(system: Any, chip: Any, node: float) -> Number | None:
 def _tier(name: str, chip: Any, size: float, bandwidth: Value, oversubscription: float) -> Tier:
     card, basis = _fit_card(name, chip.id, chip.vendor)
     given = {k: float(v) for group in (card.times, card.ratios) for k, v in group.items()}
-    fit = TierFit(**{f.name: given.get(f.name, math.inf if f.name == "switch_latency" else 1.0) for f in fields(TierFit)})
+    given.setdefault("switch_latency", math.inf)
+    fit = TierFit(**{f.name: given[f.name] for f in fields(TierFit)})
+    experts, _ = _fit_card(f"experts_{name}", chip.id, chip.vendor)
+    exchange = {k: float(v) for group in (experts.times, experts.ratios) for k, v in group.items()}
     residual = card.fit
     low, high, bias = (float(residual.low), float(residual.high), float(residual.bias)) if residual else (-0.4, 0.4, 0.4)
-    return Tier(name, size, bandwidth, given.get("latency", fit.launch), oversubscription, fit, card.id, basis, low, high, bias)
+    return Tier(name, size, bandwidth, given.get("latency", fit.launch), oversubscription, fit, ExpertFit(**exchange), card.id, basis, low, high, bias)
 
 
 @cache

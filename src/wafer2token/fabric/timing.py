@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from wafer2token.evidence.errors import InfeasibleError, InputError, Problem, unknown
 from wafer2token.fabric.collectives import all_reduce_body, exchange_body, ring_body
+from wafer2token.fabric.experts import direct_seconds, distinct
 from wafer2token.fabric.network import Fabric, Tier
 
 Array = npt.NDArray[np.float64]
@@ -16,6 +17,8 @@ Floats = npt.ArrayLike
 Span = Literal["scale_up", "scale_out"]
 
 OPERATIONS = ("all_reduce", "all_gather", "reduce_scatter", "all_to_all", "p2p", "broadcast")
+LOW_LATENCY_TOKENS = 256.0
+"""Tokens per rank up to which engines exchange with direct kernels."""
 _ALIASES = {"alltoall": "all_to_all", "send_recv": "p2p", "allreduce": "all_reduce", "allgather": "all_gather"}
 
 
@@ -112,7 +115,7 @@ def dispatch_time(
         dtype_bytes: bytes per element sent.
         imbalance: load of the busiest rank over the mean.
     """
-    return _exchange(fab, tokens, hidden_size, top_k, ep, dtype_bytes, imbalance)
+    return _exchange(fab, tokens, hidden_size, top_k, ep, dtype_bytes, imbalance, "dispatch")
 
 
 def combine_time(
@@ -120,17 +123,39 @@ def combine_time(
     imbalance: Floats = 1.0,
 ) -> Array:  # fmt: skip
     """Time to bring the experts' outputs back and add them [s]; arguments as in `dispatch_time`."""
-    return _exchange(fab, tokens, hidden_size, top_k, ep, dtype_bytes, imbalance)
+    return _exchange(fab, tokens, hidden_size, top_k, ep, dtype_bytes, imbalance, "combine")
 
 
 def _exchange(
-    fab: Fabric, tokens: Floats, hidden_size: Floats, top_k: Floats, ep: Floats, dtype_bytes: float, imbalance: Floats
-) -> Array:
-    """A token goes once to every rank that holds one of its experts: n (1 - (1 - 1/n)^k) of n ranks on average."""
+    fab: Fabric, tokens: Floats, hidden_size: Floats, top_k: Floats, ep: Floats, dtype_bytes: float, imbalance: Floats,
+    direction: str,
+) -> Array:  # fmt: skip
+    """Expert exchange by the direct kernel, with many tokens by the faster of the direct and the forwarding one [s]."""
     t, k, n = _at_least("tokens", tokens, 0.0), _at_least("top_k", top_k, 1.0), _at_least("ep", ep, 1.0)
-    copies = n * (1.0 - (1.0 - 1.0 / np.maximum(n, 1.0)) ** k)
-    message = t * np.asarray(hidden_size) * dtype_bytes * copies * np.asarray(imbalance)
-    return collective_time(fab, "all_to_all", message, n)
+    token = _at_least("hidden_size", hidden_size, 1.0) * dtype_bytes
+    busiest = t * token * _at_least("imbalance", imbalance, 1.0)
+    ndim = max(np.ndim(v) for v in (busiest, k, n))
+    up, out = fab.tiers
+    link = _lead(up.bandwidth, ndim)
+    inside = np.minimum(n, up.size)
+    time = _direct(up, direction, busiest * k, inside, link)
+    if np.any(n > up.size):
+        if not np.all(np.asarray(out.bandwidth) > 0):
+            raise _too_many(fab, n)
+        wide = _lead(out.bandwidth, ndim) / out.oversubscription
+        domains = n / inside
+        far = _direct(out, direction, busiest * k, n, wide)
+        copies = distinct(domains, k) * (1.0 - 1.0 / domains)
+        forwarded = _direct(out, direction, busiest * copies, domains, wide) + _direct(up, direction, busiest * k, inside, link)
+        limit = _direct(out, direction, busiest * k * np.minimum(LOW_LATENCY_TOKENS / np.maximum(t, 1.0), 1.0), n, wide)
+        time = np.where(n > up.size, np.where(t > LOW_LATENCY_TOKENS, np.maximum(np.minimum(far, forwarded), limit), far), time)
+    return np.asarray(np.where(n > 1, time, 0.0) * _lead(fab.scale, ndim))
+
+
+def _direct(tier: Tier, direction: str, sent: Any, ranks: Any, link: Any) -> Array:
+    fit = tier.experts
+    launch, share = getattr(fit, f"{direction}_launch"), getattr(fit, f"{direction}_share")
+    return direct_seconds(launch, fit.doubling, share, sent, ranks, link)
 
 
 def _inside(fab: Fabric, n: Any, span: Span | None, ranks_per_node: Floats | None) -> Any:

@@ -110,5 +110,5 @@ def _shares(parts: Sequence[tuple[str, float, str]]) -> str:
         for label, share, tone in parts
         if share > 0
     )
-    words = ", ".join(f"{escape(label)} {100 * share:.0f} %" for label, share, _ in parts if share > 0)
+    words = ", ".join(f"{escape(label)} {100 * share:.0f}\u00a0%" for label, share, _ in parts if share > 0)
     return f'<span class="shares">{pieces}</span><span class="sharewords">{words}</span>'

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from wafer2token import catalog
+from wafer2token.report.names import name_of
 from wafer2token.report.words import plain
 
 Node = dict[str, Any]
@@ -46,12 +47,12 @@ def chain_flow(flows: Mapping[str, float], tokens_per_chip: float | None) -> tup
             nodes.append({"name": name, "kind": kind, "text": plain(value)})
             links.append((name, "usable dies", value) if inward else ("usable dies", name, value))
     for chip, dies in in_chips.items():
-        nodes.append({"name": chip, "kind": "use", "text": f"{plain(chips[chip])} chips"})
-        links.append(("chips", chip, dies))
+        nodes.append({"name": name_of(chip), "kind": "use", "text": f"{plain(chips[chip])} chips"})
+        links.append(("chips", name_of(chip), dies))
     if tokens_per_chip and "ascend_910c" in chips:
         tokens = chips["ascend_910c"] * tokens_per_chip
-        nodes.append({"name": "tokens", "kind": "use", "text": f"{plain(tokens)} tokens/s if all decode"})
-        links.append(("ascend_910c", "tokens", in_chips["ascend_910c"]))
+        nodes.append({"name": "tokens", "kind": "use", "text": f"{plain(tokens)} tokens/s"})
+        links.append((name_of("ascend_910c"), "tokens", in_chips["ascend_910c"]))
     return nodes, [{"source": a, "target": b, "value": v} for a, b, v in links if v > 0]
 
 

@@ -9,8 +9,10 @@ from wafer2token import catalog
 from wafer2token.evidence.units import format_range, unit_scale
 from wafer2token.report.blocks import Chart, Column, Section, Table
 from wafer2token.report.charts import binding, claims_table, sankey, side_by_side, supply_bands, tornado
+from wafer2token.report.names import name_of, stage_of
 from wafer2token.report.page import page
 from wafer2token.report.run_flows import chain_flow
+from wafer2token.report.run_rules import export_section
 from wafer2token.study.comparison import MEASURES
 from wafer2token.study.result import Row, RunResult
 
@@ -21,11 +23,13 @@ _ROWS = (
     Column("grade", "weakest grade", kind="grade"),
 )
 
+_MORE_IS_BETTER = ("tokens/s", "MFU")
+
 
 def run_page(result: RunResult) -> str:
     """The report of a run as one HTML file."""
     scenario = result.scenario
-    sections = [s for s in (*_supply(result), *_comparisons(result), *_engines(result), _claims(result), *_drivers(result),
+    sections = [s for s in (*_supply(result), *_comparisons(result), *_engines(result), export_section(result), _claims(result), *_drivers(result),
                             _gaps(result), _sources(result)) if s is not None]  # fmt: skip
     meta = {"scenario": scenario.name, "seed": scenario.seed, "samples": f"{scenario.samples:,}", "version": result.version,
             "data": result.fingerprint[:12]}  # fmt: skip
@@ -46,7 +50,7 @@ def headlines(result: RunResult) -> list[tuple[str, str, str]]:
                 )
             )
             break
-    out += [(f"{r.item.split('.')[-1]}: {r.measure}", _value(r), f"weakest evidence: {r.grade}") for r in result.rows
+    out += [(f"{_fleet(r)}: {r.measure}", _value(r), f"weakest evidence: {r.grade}") for r in result.rows
             if r.section == "serve" and r.name.endswith("decode_per_chip")][:2]  # fmt: skip
     return out
 
@@ -56,7 +60,8 @@ def _value(row: Row) -> str:
 
 
 def _table(rows: Sequence[Row]) -> Table:
-    return Table(_ROWS, [{"item": r.item, "measure": r.measure, "value": _value(r), "grade": r.grade} for r in rows])
+    columns = [c for c in _ROWS if c.key != "item" or any(r.item != r.section for r in rows)]
+    return Table(columns, [{"item": r.item, "measure": r.measure, "value": _value(r), "grade": r.grade} for r in rows])
 
 
 def _supply(result: RunResult) -> list[Section]:
@@ -65,15 +70,17 @@ def _supply(result: RunResult) -> list[Section]:
     if not facts or made is None:
         return []
     quarters, stages, shares = facts["quarters"], facts["stages"], facts["binding_share"]
-    binds = [max(stages, key=lambda s, q=q: shares[s][q]) for q in range(len(quarters))]
+    binds = [stage_of(max((shares[s][q], s) for s in stages)[1]) for q in range(len(quarters))]
+    words = [stage_of(s) for s in stages]
     scale = unit_scale(made["unit"])[0]
-    bands = supply_bands(quarters, *([float(x) / scale for x in made[p]] for p in ("p5", "p50", "p95")), binds,
-                         name="Ascend chips made", unit="chips per quarter", stages=stages)  # fmt: skip
+    p5, p50, p95 = ([float(x) / scale for x in made[p]] for p in ("p5", "p50", "p95"))
+    bands = supply_bands(quarters, p5, p50, p95, binds,
+                         name="Ascend chips made", unit="chips per quarter", stages=words)  # fmt: skip
     out = [
         Section("supply", "Supply: chips by quarter", "A prior predictive: nothing is fitted to the unit counts that are published. "
                 "Each bar runs from p5 to p95 and takes the colour of the stage that binds in most samples.", bands),
         Section("binds", "What binds", "Share of the samples in which a stage limits Huawei's packaging.",
-                binding(quarters, stages, [shares[s] for s in stages]), level=3),
+                binding(quarters, words, [shares[s] for s in stages]), level=3),
     ]  # fmt: skip
     for year in ("2026", "2025"):
         if year in facts["flows"]:
@@ -105,7 +112,7 @@ def _comparisons(result: RunResult) -> list[Section]:
             rows = {x: by_name.get(f"compare.{x}.{measure.key}") for x in (a, b)}
             if measure.key == "chips" or not any(rows.values()):
                 continue
-            values = {x: (r.p5, r.p50, r.p95) if r else None for x, r in rows.items()}
+            values = {name_of(x): (r.p5, r.p50, r.p95) if r else None for x, r in rows.items()}
             grade = next(r.grade for r in rows.values() if r)
             better = {True: "higher", False: "lower", None: ""}[measure.more_is_better]
             metrics.append(
@@ -116,7 +123,14 @@ def _comparisons(result: RunResult) -> list[Section]:
             if i == 0
             else ""
         )
-        out.append(Section(f"compare-{a}-{b}", f"{a} against {b}", text, side_by_side([a, b], metrics)))
+        out.append(
+            Section(
+                f"compare-{a}-{b}",
+                f"{name_of(a)} against {name_of(b)}",
+                text,
+                side_by_side([name_of(a), name_of(b)], metrics),
+            )
+        )
     return out
 
 
@@ -130,22 +144,35 @@ def _engines(result: RunResult) -> list[Section]:
             of_model = [r for r in rows if r.item.split(".")[0] == model]
             out.append(
                 Section(
-                    f"{section}-{model}", f"{title}: {model}", text, _bars(of_model), _plans(result, section, of_model)
+                    f"{section}-{model}",
+                    f"{title}: {name_of(model)}",
+                    text,
+                    _bars(of_model),
+                    _plans(result, section, of_model),
                 )
             )
     return out
 
 
+def _fleet(row: Row) -> str:
+    return name_of(row.item.split(".")[-1])
+
+
+def _place(row: Row) -> str:
+    return ", ".join(name_of(part) for part in row.item.split("."))
+
+
 def _bars(rows: Sequence[Row]) -> Chart:
-    fleets = list(dict.fromkeys(r.item.split(".")[-1] for r in rows))
+    fleets = list(dict.fromkeys(_fleet(r) for r in rows))
     metrics = []
     for measure in dict.fromkeys(r.measure for r in rows):
-        of_measure = {r.item.split(".")[-1]: r for r in rows if r.measure == measure}
+        of_measure = {_fleet(r): r for r in rows if r.measure == measure}
         values = {
             f: (of_measure[f].p5, of_measure[f].p50, of_measure[f].p95) if f in of_measure else None for f in fleets
         }
         first = next(iter(of_measure.values()))
-        metrics.append({"name": measure, "unit": first.unit, "values": values, "grade": first.grade})
+        better = "higher" if any(word in measure for word in _MORE_IS_BETTER) else "lower"
+        metrics.append({"name": measure, "unit": first.unit, "values": values, "better": better, "grade": first.grade})
     return side_by_side(fleets, metrics)
 
 
@@ -156,7 +183,7 @@ def _plans(result: RunResult, section: str, rows: Sequence[Row]) -> Table | None
         plan = answer.get("plan")
         if plan:
             words = ", ".join(f"{k}={v}" for k, v in plan.items()) if isinstance(plan, dict) else str(plan)
-            plans.append({"item": item.split(".")[-1], "plan": words})
+            plans.append({"item": name_of(item.split(".")[-1]), "plan": words})
     return Table((Column("item", "on"), Column("plan", "plan")), plans) if plans else None
 
 
@@ -177,14 +204,17 @@ def _claims(result: RunResult) -> Section | None:
 
 def _drivers(result: RunResult) -> list[Section]:
     out = []
+    called = {r.name: r.measure if r.section == "supply" else f"{r.measure}, {_place(r)}" for r in result.rows}
     for i, name in enumerate(dict.fromkeys(d.result for d in result.drivers)):
         drivers = [{"name": d.name, "low": d.low, "high": d.high, "at_low": "lowest tenth", "at_high": "highest tenth"}
                    for d in result.drivers if d.result == name]  # fmt: skip
         values = result.graph.values[name]
         centre = sorted(values.ravel().tolist())[values.size // 2]
         text = "Median of the result where a number lies in its lowest and its highest tenth." if i == 0 else ""
-        chart = tornado(drivers, centre=centre, name=name, unit=result.graph.quantities[name].unit)
-        out.append(Section(f"drivers-{i}", f"What drives {name}", text, chart, level=2 if i == 0 else 3))
+        chart = tornado(drivers, centre=centre, name=called.get(name, name), unit=result.graph.quantities[name].unit)
+        out.append(
+            Section(f"drivers-{i}", f"What drives: {called.get(name, name)}", text, chart, level=2 if i == 0 else 3)
+        )
     return out
 
 

@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from wafer2token.serve.plan import Plan
+    from wafer2token.serve.search import PlanResult, compare_serving, plan_serving
     from wafer2token.serve.steady import SteadyState, steady_state
     from wafer2token.serve.steptime import Machine, StepTime, decode_step_time, prefill_step_time
+    from wafer2token.serve.verb import ServeResult, serve
 
 _NAMES = {
     "Plan": "plan",
@@ -16,9 +18,17 @@ _NAMES = {
     "StepTime": "steptime",
     "decode_step_time": "steptime",
     "prefill_step_time": "steptime",
+    "ServeResult": "verb",
+    "serve": "verb",
+    "PlanResult": "search",
+    "compare_serving": "search",
+    "plan_serving": "search",
 }
 
-__all__ = ["Machine", "Plan", "SteadyState", "StepTime", "decode_step_time", "prefill_step_time", "steady_state"]
+__all__ = [
+    "Machine", "Plan", "PlanResult", "ServeResult", "SteadyState", "StepTime", "compare_serving", "decode_step_time",
+    "plan_serving", "prefill_step_time", "serve", "steady_state",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

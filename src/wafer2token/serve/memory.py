@@ -12,6 +12,9 @@ from wafer2token.workload import LayerKind, ModelShape, dtype_bytes, kv_bytes, l
 
 from .plan import Plan
 
+GIB_PER_GB = 2**30 / 1e9
+"""Memory vendors count in powers of two: a chip sold with 80 GB has 80 GiB."""
+
 
 @dataclass(frozen=True)
 class Memory:
@@ -76,7 +79,7 @@ def memory(shape: ModelShape, plan: Plan, hbm_bytes: Any, length: float = 4096.0
     """Memory of one rank with ``hbm_bytes`` for sequences of ``length`` tokens (windows and states depend on it)."""
     length = max(length, 1.0)
     weights, working = weight_bytes(shape, plan), working_bytes(shape, plan)
-    usable = np.asarray(hbm_bytes) * plan.memory_utilisation
+    usable = np.asarray(hbm_bytes) * GIB_PER_GB * plan.memory_utilisation
     free = usable - weights - working
     per_token = float(kv_bytes(shape, length, dtype_bytes(plan.kv), plan.tp)) / length / plan.pp
     tokens = np.maximum(free, 0.0) / per_token * plan.dp

@@ -43,7 +43,7 @@ class Spread:
 
 @dataclass(frozen=True)
 class Drain:
-    """Whether the system keeps up: requests in it grow by ``growth`` [requests/s] over the last half of the arrivals."""
+    """Whether the system keeps up: requests before their first token grow by ``growth`` [1/s] over the last half of the arrivals."""
 
     overloaded: bool
     growth: float
@@ -138,11 +138,11 @@ def good(outcome: Outcome, slo: Sequence[Objective]) -> NDArray[np.bool_]:
 
 
 def drain(outcome: Outcome) -> Drain:
-    """Compare arrivals and departures over the last half of the arrival window of an open system."""
+    """Compare arrivals with first tokens over the last half of the arrival window of an open system."""
     issued = outcome.issue_s[outcome.issue_s >= 0]
     if len(issued) < 20 or issued[-1] <= issued[0]:
         return Drain(False, 0.0, 0.0, 0.0)
-    ends = np.sort(outcome.finish_s[outcome.status == s.DONE])
+    ends = np.sort(outcome.first_s[outcome.first_s >= 0])
     gone = np.sort(outcome.issue_s[outcome.status == s.REJECTED])
     start, stop = issued[0] + 0.5 * (issued[-1] - issued[0]), issued[-1]
     at = np.linspace(start, stop, 64)

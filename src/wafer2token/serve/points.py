@@ -110,7 +110,7 @@ def case(point: Mapping[str, Any]) -> Case:
     ranks = round(_number(hardware.get("n_dies")) or devices * per) if per > 1 else round(devices)
     stack = engine_stack(engine, get("chip", chip).vendor)
     parallel = point.get("parallelism") or {}
-    base = _formats(point.get("model") or {}, shape, get("chip", chip))
+    base = _formats(point.get("model") or {}, shape, get("chip", chip), stack)
     plan = replace(_split(parallel, max(ranks, 1), shape, stack), **base, **_limits(stack, parallel))
     plan = _speculative(plan, work, parallel, point)
     plan = replace(plan, graph=not _eager(point, parallel), overlap=_overlapped(point, stack, parallel))
@@ -158,7 +158,7 @@ def _number(value: Any) -> float:
         return 0.0
 
 
-def _formats(given: Mapping[str, Any], shape: ModelShape, chip: Any) -> dict[str, str]:
+def _formats(given: Mapping[str, Any], shape: ModelShape, chip: Any, stack: str) -> dict[str, str]:
     """Number formats of weights, activations, cache and experts."""
     label = str(given.get("weights") or "").lower()
     native = "fp8" if shape.model_type.startswith(("deepseek_v3", "kimi")) else "bf16"
@@ -174,8 +174,8 @@ def _formats(given: Mapping[str, Any], shape: ModelShape, chip: Any) -> dict[str
     if label == "nvfp4" or (label == "fp4" and "NVIDIA" in chip.vendor):
         weights = experts = "nvfp4"
         act = act or "fp4"
-    if not kv and weights in ("fp8", "nvfp4") and given.get("activations"):
-        kv = ""
+    if not kv and stack == "trtllm" and weights in ("fp8", "nvfp4"):
+        kv = "fp8"  # quantised checkpoints of that engine carry an 8-bit cache
     return {"weights": weights, "activations": names()["formats"].get(act, act), "kv": cast.get(kv, kv), "experts": experts}
 
 
@@ -184,6 +184,8 @@ def _split(parallel: Mapping[str, Any], ranks: int, shape: ModelShape, stack: st
     tp, pp, dp = (max(int(_number(parallel.get(k))), 0) for k in ("tp", "pp", "dp"))
     noted = dict(re.findall(r"(DP|TP|PP|EP)(\d+)", str(parallel.get("note", ""))))
     tp, pp, dp = tp or int(noted.get("TP", 0)), pp or int(noted.get("PP", 1)), dp or int(noted.get("DP", 0))
+    if "attention dp" in str(parallel.get("note", "")).lower() or (parallel.get("pd") and not tp and not dp and shape.is_moe):
+        tp, dp = 1, ranks
     if not tp and not dp:
         tp = ranks if ranks & (ranks - 1) == 0 or not shape.is_moe else 1
         dp = max(ranks // tp, 1)
@@ -208,7 +210,8 @@ def _limits(stack: str, parallel: Mapping[str, Any]) -> dict[str, Any]:
     inner = parallel.get("decode") if isinstance(parallel.get("decode"), Mapping) else parallel
     stated = (int(_number((inner or {}).get(k))) for k in ("max_num_seqs", "max_batched"))
     own_seqs, own_tokens = stated
-    return {"max_num_seqs": own_seqs or seqs, "max_num_batched_tokens": max(own_tokens, own_seqs, 1) if own_tokens else tokens}
+    share = 0.97 if stack == "trtllm" else 0.9
+    return {"memory_utilisation": share, "max_num_seqs": own_seqs or seqs, "max_num_batched_tokens": max(own_tokens, own_seqs, 1) if own_tokens else tokens}
 
 
 def _speculative(plan: Plan, work: Mapping[str, Any], parallel: Mapping[str, Any], point: Mapping[str, Any]) -> Plan:

@@ -101,11 +101,12 @@ def _work_seconds(shape: ModelShape, machine: Machine, plan: Plan, isl: float, l
     Pairs up to half the square of a chunk are a prompt from its start, more are a full chunk after a longer past.
     """
     chunk = float(min(plan.max_num_batched_tokens, max(isl, 64.0)))
-    most = chunk * (max(longest, chunk) + chunk)
+    most = plan.dp * chunk * (max(longest, chunk) + chunk)
     pairs = np.unique(np.concatenate([[1.0], np.geomspace(64.0, max(most, 4096.0), 24)]))
     first = 0.5 * chunk * (chunk + 1)
-    q = np.where(pairs <= first, np.sqrt(2 * pairs), chunk)
-    past = np.where(pairs <= first, 0.0, pairs / chunk - 0.5 * (chunk + 1))
+    own = np.maximum(pairs / plan.dp, np.minimum(pairs, 0.5 * isl * (isl + 1)))  # on the fullest of the dp ranks
+    q = np.where(own <= first, np.sqrt(2 * own), chunk)
+    past = np.where(own <= first, 0.0, own / chunk - 0.5 * (chunk + 1))
     q = np.maximum(q, 1.0)
     one = np.ones_like(q)
     ops = _operators(shape, plan, "prefill", one, q, q + np.maximum(past, 0.0), q)
@@ -113,7 +114,7 @@ def _work_seconds(shape: ModelShape, machine: Machine, plan: Plan, isl: float, l
     for op in ops:
         if _prompt_only(op):
             seconds = seconds + op.count * device_time(machine.acc, op)
-    sharing = np.maximum(1.0, np.minimum(plan.dp * plan.pp, 1e9)) if plan.pp > 1 else 1.0
+    sharing = float(plan.pp)
     return np.concatenate([[0.0], pairs]), float(machine.overhead.device) * np.concatenate([seconds[:1], seconds]) / sharing
 
 

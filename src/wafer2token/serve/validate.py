@@ -58,14 +58,21 @@ def validate(
         predictor: with other engine parameters than the cards'.
     """
     if trace_run is not None:
-        from .timeline import validate_run
-
-        found = validate_run(trace_run)
-        return Validation("serve", groups(found), tuple(found), NOTE)
+        return validate_trace_run(trace_run)
     good, skipped = cases(read_points(points))
     made = list(predictions(good, predictor or Predictor(), progress))
     made += [Point(i, "not expressed", math.nan, skipped=reason, source=source) for i, source, reason in skipped]
     return Validation("serve", groups(made), tuple(made), NOTE)
+
+
+def validate_trace_run(path: str | Path) -> Validation:
+    """A real run replayed request by request: its time to first token, time per token and end-to-end time."""
+    from .timeline import validate_run
+
+    found = tuple(validate_run(path))
+    names = dict.fromkeys(t for p in found for t in p.tags)
+    parts = tuple(summarise(n, [p for p in found if n in p.tags]) for n in names)
+    return Validation("serve", (summarise("timeline", found), *parts), found)
 
 
 NOTE = ("errors of groups of several sources are medians per source, averaged over sources; the baseline is a roofline of "

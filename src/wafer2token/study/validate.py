@@ -8,7 +8,7 @@ from wafer2token.evidence.errors import InputError, Problem
 from wafer2token.evidence.validation import Validation
 
 _ROOMS = {
-    "kernels": "wafer2token.chip.validate",
+    "kernels": "wafer2token.study.kernels",
     "train": "wafer2token.train.validate",
     "serve": "wafer2token.serve.validate",
 }

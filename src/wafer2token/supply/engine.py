@@ -6,7 +6,7 @@ Arrays are [samples, quarters] unless said otherwise; counts, not SI rates.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from wafer2token import catalog
 from wafer2token.evidence.sampling import draw
 from wafer2token.fab.capacity import fleet
+from wafer2token.package.hbm import stacks_per_month
 from wafer2token.supply.dies import NodeYield, node_yield
 from wafer2token.supply.inputs import Inputs
 from wafer2token.supply.timeline import FIRST, QUARTER_S
@@ -27,13 +28,14 @@ USES = ("ascend_910", "ascend_950", "cambricon", "hygon", "phones", "lost")
 class Supplies:
     """What arrives at the packaging door each quarter, before any stock.
 
-    wafers: use -> wafers out of the fabs, over history and quarters [samples, history + quarters].
-    wafers_arrived: the same after the lag, over the quarters. dies: good dies arriving by kind (bank, ascend_910,
-    ascend_950, cambricon, hygon). stacks: stacks arriving by source for Huawei, and "others" for everybody else.
+    wafers: use -> wafers out of the fabs, over history and quarters [samples, history + quarters]; planned until
+    `settle` moves to phones what Huawei did not take. good: usable Ascend dies on those wafers, likewise. dies: good
+    dies arriving by kind (bank, cambricon, hygon; after `settle` ascend_910 and ascend_950 too). stacks: stacks
+    arriving by source for Huawei. kirin: good phone dies arriving.
     """
 
     wafers: Mapping[str, Array]
-    wafers_arrived: Mapping[str, Array]
+    good: Mapping[str, Array]
     dies: Mapping[str, Array]
     stacks: Mapping[str, Array]
     stacks_others: Array
@@ -129,9 +131,16 @@ def stack_arrivals(inputs: Inputs) -> tuple[dict[str, Array], Array]:
     foreign[:, 4:] += (inputs.now("hbm_import_rate") * open_now)[:, 4:] * QUARTER_S
     cxmt, smuggled = inputs.now("hbm_cxmt") * QUARTER_S, inputs.now("hbm_smuggled") * QUARTER_S
     smuggled = smuggled * (1.0 - open_now)
-    huawei = {"foreign": foreign * share, "cxmt": cxmt * share, "own": inputs.now("hbm_own") * QUARTER_S,
+    xmc = xmc_stacks(inputs)
+    huawei = {"foreign": foreign * share, "cxmt": cxmt * share, "xmc": xmc, "own": inputs.now("hbm_own") * QUARTER_S,
               "smuggled": smuggled * share}  # fmt: skip
     return huawei, (foreign + cxmt + smuggled) * (1.0 - share)
+
+
+def xmc_stacks(inputs: Inputs) -> Array:
+    """Stacks per quarter of XMC's line for Huawei: wafers x dies x yield / layers (see `package.hbm`)."""
+    per_wafer = stacks_per_month(1.0, inputs.one("hbm_dies")[:, None], inputs.now("hbm_yield"), 1.0, inputs.one("hbm_height")[:, None])
+    return np.asarray(inputs.now("xmc_wafers") * QUARTER_S * per_wafer)
 
 
 def _share_of_2024q4() -> float:
@@ -142,29 +151,43 @@ def _share_of_2024q4() -> float:
 def supplies(inputs: Inputs) -> Supplies:
     """Everything that arrives, from the inputs alone."""
     history = inputs.timeline.history
-    lag = np.clip(inputs.one("output_lag") / QUARTER_S, 0.0, history - 1.0)
+    lag = lag_quarters(inputs)
     wafers = split_wafers(inputs)
     node = node_yield(inputs)
     old, new = node.gross_910b[:, None] * node.usable_910b, node.gross_950[:, None] * node.usable_950
-    per_wafer = {"ascend_910": old, "ascend_950": new, "cambricon": old, "hygon": old}
-    dies = {use: delayed(wafers[use] * good, lag, history) for use, good in per_wafer.items()}
+    dies = {use: delayed(wafers[use] * old, lag, history) for use in ("cambricon", "hygon")}
     dies["bank"] = first_quarters(inputs, inputs.one("die_bank"), inputs.one("die_bank_in_hand"), 3)
     dies["bank"][:, 3:] += (inputs.now("die_bank_rate") * QUARTER_S)[:, 3:]
     huawei, others = stack_arrivals(inputs)
-    kirin = wafers["phones"] * node.gross_kirin[:, None] * node.kirin
     imports = price("h20", inputs)[:, None] * trailing_year(h20(inputs))
     demand = np.maximum(inputs.now("demand") * QUARTER_S - imports, 0.0) / price("ascend_910c", inputs)[:, None]
     return Supplies(
         wafers=wafers,
-        wafers_arrived={use: delayed(wafers[use], lag, history) for use in per_wafer},
+        good={"ascend_910": wafers["ascend_910"] * old, "ascend_950": wafers["ascend_950"] * new},
         dies=dies,
         stacks=huawei,
         stacks_others=others,
         assembly=inputs.now("assembly_starts") * QUARTER_S,
         demand=demand,
         yields=node,
-        kirin=delayed(kirin, lag, history),
+        kirin=np.zeros((inputs.samples, inputs.timeline.count)),
     )
+
+
+def lag_quarters(inputs: Inputs) -> Array:
+    """Quarters from the fab to the packaging door, [samples]."""
+    return np.clip(inputs.one("output_lag") / QUARTER_S, 0.0, inputs.timeline.history - 1.0)
+
+
+def settle(inputs: Inputs, planned: Supplies, taken: Mapping[str, Array]) -> Supplies:
+    """Supplies as they came to be: of the planned Ascend wafers the share `taken`, the rest made into phone dies."""
+    lag, history, node = lag_quarters(inputs), inputs.timeline.history, planned.yields
+    kept = {use: planned.wafers[use] * share for use, share in taken.items()}
+    moved = np.asarray(sum(planned.wafers[use] - kept[use] for use in taken))
+    wafers = {**planned.wafers, **kept, "phones": planned.wafers["phones"] + moved}
+    dies = {use: delayed(planned.good[use] * share, lag, history) for use, share in taken.items()}
+    kirin = delayed(wafers["phones"] * node.gross_kirin[:, None] * node.kirin, lag, history)
+    return replace(planned, wafers=wafers, dies={**planned.dies, **dies}, kirin=kirin)
 
 
 def h20(inputs: Inputs) -> Array:
@@ -234,7 +257,49 @@ class Packaging:
     dies_won: Mapping[str, Array]
     stacks_won: Array
     orders: Array
+    taken: Mapping[str, Array]
     binding: NDArray[np.int8]
+
+
+class Pipeline:
+    """Ascend dies between the fab and the packaging door, and how many more Huawei takes.
+
+    In every quarter it takes as many of the planned dies as bring what it holds and has on the way, bank dies left out,
+    up to `cover` quarters of its package capacity, the newer dies first.
+    """
+
+    def __init__(self, inputs: Inputs, arriving: Supplies):
+        lag = lag_quarters(inputs)
+        self.history = inputs.timeline.history
+        self.whole, self.rows = np.floor(lag).astype(int), np.arange(inputs.samples)
+        self.part = lag - self.whole
+        self.planned = arriving.good
+        self.taken = {use: np.ones_like(good) for use, good in arriving.good.items()}
+        self.cover = inputs.now("die_cover") / QUARTER_S
+        self.on_the_way = {use: self._before(good) for use, good in arriving.good.items()}
+
+    def _before(self, good: Array) -> Array:
+        """What had left the fab but not arrived when the first quarter began."""
+        age = self.history - 1 - np.arange(self.history)[None, :]
+        share = np.clip(self.whole[:, None] + self.part[:, None] - age, 0.0, 1.0)
+        return np.asarray((good[:, : self.history] * share).sum(axis=1))
+
+    def step(self, q: int, held: Array, capacity: Array) -> dict[str, Array]:
+        """Takes dies in quarter q and returns the good dies that arrive in it, by use."""
+        room = np.maximum(self.cover[:, q] * 2.0 * capacity - held - sum(self.on_the_way.values()), 0.0)
+        column, arrived = self.history + q, {}
+        for use in ("ascend_950", "ascend_910"):
+            planned = self.planned[use][:, column]
+            take = np.minimum(planned, room)
+            self.taken[use][:, column] = np.where(planned > 0, take / np.where(planned > 0, planned, 1.0), 1.0)
+            room = room - take
+            late = self._made(use, column - self.whole), self._made(use, column - self.whole - 1)
+            arrived[use] = (1.0 - self.part) * late[0] + self.part * late[1]
+            self.on_the_way[use] = np.maximum(self.on_the_way[use] + take - arrived[use], 0.0)
+        return arrived
+
+    def _made(self, use: str, columns: NDArray[np.int64]) -> Array:
+        return np.asarray(self.planned[use][self.rows, columns] * self.taken[use][self.rows, columns])
 
 
 def package(inputs: Inputs, arriving: Supplies) -> Packaging:
@@ -252,13 +317,14 @@ def package(inputs: Inputs, arriving: Supplies) -> Packaging:
     stock = {kind: np.zeros(samples) for kind in ("bank", "910", "950", "stacks")}
     attach, singles = inputs.now("attach_yield"), np.clip(inputs.now("share_910b"), 0.0, 1.0)
     rework = np.clip(inputs.now("rework"), 0.0, 1.0)
-    orders = np.zeros(samples)
+    orders, pipeline = np.zeros(samples), Pipeline(inputs, arriving)
     stacks_in = np.asarray(sum(arriving.stacks.values()))
     pair_stacks = singles * 2.0 * inputs.now("stacks_910b") + (1.0 - singles) * inputs.now("stacks_910c")
     for q in range(count):
         stock["bank"] = stock["bank"] + arriving.dies["bank"][:, q]
-        stock["910"] = stock["910"] + arriving.dies["ascend_910"][:, q]
-        stock["950"] = stock["950"] + arriving.dies["ascend_950"][:, q]
+        arrived = pipeline.step(q, stock["910"] + stock["950"], arriving.assembly[:, q])
+        stock["910"] = stock["910"] + arrived["ascend_910"]
+        stock["950"] = stock["950"] + arrived["ascend_950"]
         stock["stacks"] = stock["stacks"] + stacks_in[:, q]
         orders = orders + arriving.demand[:, q]
         recipe = Recipe(inputs.now("stacks_950")[:, q], pair_stacks[:, q])
@@ -286,7 +352,7 @@ def package(inputs: Inputs, arriving: Supplies) -> Packaging:
         stock_bank=out["stock_bank"], stock_910=out["stock_910"], stock_950=out["stock_950"],
         stock_stacks=out["stock_stacks"], dies_used={k: out[f"used_{k}"] for k in ("bank", "910", "950")},
         stacks_used=out["stacks_used"], dies_won={k: out[f"won_{k}"] for k in ("bank", "910", "950")},
-        stacks_won=out["stacks_won"], orders=out["orders"], binding=binding,
+        stacks_won=out["stacks_won"], orders=out["orders"], taken=pipeline.taken, binding=binding,
     )  # fmt: skip
 
 

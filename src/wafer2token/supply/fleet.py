@@ -75,6 +75,19 @@ def in_service(inputs: Inputs, delivered: Mapping[Key, Array]) -> dict[Key, Arra
     return out
 
 
+def owner_shares(inputs: Inputs, pathway: str) -> dict[str, Array]:
+    """Shares of a pathway's chips by owner, [samples, quarters]; they sum to 1, and what nobody counts is "others"."""
+    named = {
+        "licensed": {"bytedance": "bytedance_licensed", "tencent": "tencent_licensed"},
+        "domestic": {"bytedance": "bytedance_domestic", "state and telecom": "state_domestic"},
+        "proxy_fab": {"bytedance": "bytedance_domestic", "state and telecom": "state_domestic"},
+    }.get(pathway, {})
+    known = {owner: np.clip(inputs.now(name), 0.0, 1.0) for owner, name in named.items()}
+    total = np.maximum(np.asarray(sum(known.values(), np.zeros((inputs.samples, inputs.timeline.count)))), 1.0)
+    known = {owner: share / total for owner, share in known.items()}
+    return known | {"others": 1.0 - np.asarray(sum(known.values(), np.zeros_like(total)))}
+
+
 @dataclass(frozen=True)
 class Worth:
     """What one chip is worth in H100s on three bases, and its rated power [W]; arrays [samples]."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from wafer2token.supply.engine import delayed, lag_quarters
 from wafer2token.supply.result import SupplyResult
 
 
@@ -30,8 +31,9 @@ def silicon(result: SupplyResult, year: int) -> list[Link]:
     def total(array: object) -> float:
         return float(np.asarray(array)[:, columns].sum(axis=1).mean())
 
-    gross = total(arriving.wafers_arrived["ascend_910"] * node.gross_910b[:, None]) + total(
-        arriving.wafers_arrived["ascend_950"] * node.gross_950[:, None]
+    lag, history = lag_quarters(result.inputs), result.timeline.history
+    gross = total(delayed(arriving.wafers["ascend_910"] * node.gross_910b[:, None], lag, history)) + total(
+        delayed(arriving.wafers["ascend_950"] * node.gross_950[:, None], lag, history)
     )
     good = total(arriving.dies["ascend_910"]) + total(arriving.dies["ascend_950"])
     bank, used = total(arriving.dies["bank"]), total(sum(packed.dies_used.values()))

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from wafer2token.supply.result import SupplyResult
+
 Array = NDArray[np.float64]
 MONTHS = 12.0
 
@@ -61,3 +63,10 @@ def balance(stock: ArrayLike, used: ArrayLike) -> Balance:
 def packages_left(left: ArrayLike, per_package: float, attach: ArrayLike) -> Array:
     """Good packages that the stacks (or dies) left over can become."""
     return np.asarray(np.asarray(left, float) / per_package * np.asarray(attach, float))
+
+
+def shortfall(result: SupplyResult, year: int) -> str:
+    """What runs out first in a year of a run, as a word for a message: the stage that binds in most quarters and samples."""
+    stages = result.binding[:, result.timeline.year(year)]
+    words = {"dies": "dies are", "hbm": "HBM stacks are", "assembly": "package starts are", "demand": "orders are"}
+    return words[result.stages[int(np.bincount(stages.ravel(), minlength=len(result.stages)).argmax())]]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -13,12 +15,12 @@ from numpy.typing import NDArray
 
 from wafer2token.evidence.errors import InputError, unknown
 from wafer2token.supply.engine import STAGES, Packaging, Supplies
-from wafer2token.supply.fleet import BASES, MAKERS, PATHWAYS, Key, Worth
+from wafer2token.supply.fleet import BASES, MAKERS, PATHWAYS, Key, Worth, owner_shares
 from wafer2token.supply.inputs import Inputs
-from wafer2token.supply.timeline import Timeline
+from wafer2token.supply.timeline import QUARTER_S, Timeline
 
 Array = NDArray[np.float64]
-VIEWS = ("chip", "pathway", "owner")
+VIEWS = ("chip", "pathway", "owner", "maker")
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,15 @@ class SupplyResult:
     fleet: Mapping[Key, Array] = field(repr=False)
     worths: Mapping[str, Worth] = field(repr=False)
     power: Array = field(repr=False)
+    given: tuple[str, ...] = ()
+    effective_samples: float = float("nan")
+
+    @property
+    def nature(self) -> str:
+        """What the samples are: a prior predictive, or a posterior given named observations."""
+        if not self.given:
+            return f"prior predictive, {self.samples:,} samples"
+        return f"posterior given {', '.join(self.given)}, {self.effective_samples:,.0f} effective samples"
 
     @property
     def timeline(self) -> Timeline:
@@ -85,14 +96,21 @@ class SupplyResult:
         return self._arrays[name][0]
 
     def by(self, view: str = "chip", what: str = "units", basis: str = "bf16") -> dict[str, Array]:
-        """Deliveries ("units"), chips in service ("fleet") or their worth ("h100e") by chip, pathway or owner."""
+        """Deliveries ("units"), chips in service ("fleet") or their worth ("h100e") by chip, pathway, owner or maker.
+
+        What is rented abroad has no chips here; it shows in the worth by pathway only.
+        """
         if view not in VIEWS:
             raise InputError(unknown("view", view, VIEWS))
         source = self.delivered if what == "units" else self.fleet
         out: dict[str, Array] = {}
         for (chip, pathway), units in source.items():
             value = units * self.worths[chip].on(basis)[:, None] if what == "h100e" else units
-            group = {"chip": chip, "pathway": pathway, "owner": MAKERS[chip]}[view]
+            if view == "owner":
+                for owner, share in owner_shares(self.inputs, pathway).items():
+                    out[owner] = out.get(owner, 0.0) + value * share
+                continue
+            group = {"chip": chip, "pathway": pathway, "maker": MAKERS[chip]}[view]
             out[group] = out.get(group, 0.0) + value
         if view == "pathway" and what == "h100e":
             out["rented"] = self.inputs.now("rented_h100e")
@@ -131,7 +149,8 @@ class SupplyResult:
         }  # fmt: skip
         return {
             "kind": "supply",
-            "likelihood": "none: a prior predictive",
+            "likelihood": ", ".join(self.given) or "none: a prior predictive",
+            "nature": self.nature,
             "scenario": self.scenario,
             "title": self.title,
             "seed": self.seed,
@@ -144,6 +163,15 @@ class SupplyResult:
             "assumed_inputs": [name for name, card in self.inputs.cards.items() if card.value.grade == "assumed"],
             "data_fingerprint": self.fingerprint,
         }
+
+    def to_csv(self, view: str = "chip", what: str = "units") -> str:
+        """`rows` as text, one line per quarter."""
+        rows = self.rows(view, what)
+        text = io.StringIO()
+        writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        return text.getvalue()
 
     def to_json(self) -> str:
         """`to_dict` as text."""
@@ -168,6 +196,7 @@ def _named(result: SupplyResult) -> Iterator[tuple[str, tuple[Array, str]]]:
         yield f"h100e.{basis}", (total, "h100e")
         yield f"h100e.usable.{basis}", (total + result.inputs.now("rented_h100e"), "h100e")
     yield "power", (result.power, "W")
+    yield "energy", (result.power * QUARTER_S, "J/quarter")
     history = result.timeline.history
     for use, wafers in result.arriving.wafers.items():
         yield f"wafers.{use}", (wafers[:, history:], "wafer/quarter")

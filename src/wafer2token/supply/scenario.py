@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from wafer2token.catalog.reading import KeyLines, load_toml
 from wafer2token.evidence.errors import InputError, Problem, unknown
+from wafer2token.evidence.units import parse_quantity
 from wafer2token.supply.inputs import Inputs, read_changes
+
+if TYPE_CHECKING:
+    from wafer2token.supply.result import SupplyResult
 
 ACTUAL = "actual"
 NOT_SHARES = ("clustering", "pue", "yield_factor")
 
 
 class Scenario(BaseModel):
-    """What a scenario file says. ``settings`` (key ``set``) are overrides by `name` or `name@date`."""
+    """What a scenario file says. ``settings`` (key ``set``) are overrides by `name` or `name@date`; ``expect`` holds
+    yearly results that the scenario claims, by `name@year`, which its dies, stacks and packages must be able to make."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -28,6 +34,7 @@ class Scenario(BaseModel):
     question: str = ""
     note: str = ""
     settings: Mapping[str, Any] = Field(default_factory=dict, alias="set")
+    expect: Mapping[str, str] = Field(default_factory=dict)
 
 
 def scenarios() -> dict[str, Scenario]:
@@ -109,9 +116,53 @@ def check(inputs: Inputs, scenario: Scenario) -> None:
         if any(fixed(n) for n in names) and np.any(inputs.one(names[0]) > inputs.one(names[1])):
             report("more good cores are needed than the die has", names, float(inputs.one(names[0]).max()),
                    f"at most {inputs.one(names[1]).min():.0f}", f"lower {names[0]}")  # fmt: skip
+    problems += _too_early(inputs, scenario)
     lag = inputs.one("output_lag")
     if fixed("output_lag") and float(lag.max()) > (inputs.timeline.history - 1) * 7889400.0:
         report("the lag is longer than the history the model holds", ("output_lag",), float(lag.max()) / 7889400.0,
                f"at most {inputs.timeline.history - 1} quarters", "shorten it")  # fmt: skip
+    if problems:
+        raise InputError(problems)
+
+
+FIRST_MADE = {
+    "domestic_immersion": ("aishengna_immersion", 2026.5, "production began in July 2026"),
+    "share_950": ("ascend_950pr", 2025.25, "the 950PR shipped in March 2026, a year after its first wafers"),
+}
+"""Inputs about a thing, and the decimal year before which none of it was made: id of its card, and why."""
+
+
+def _too_early(inputs: Inputs, scenario: Scenario) -> list[Problem]:
+    """Things that a setting has arrive before they are made."""
+    problems = []
+    for name, (card, first, why) in FIRST_MADE.items():
+        early = inputs.timeline.middles[inputs.timeline.history :] + 0.125 <= first
+        if name in inputs.changed and early.any() and float(np.max(inputs.now(name)[:, early])) > 0:
+            problems.append(Problem(f"{card} arrives before it is made", f"scenario {scenario.name}: {name} = {inputs.changed[name]}",
+                                    allowed=f"from {first:.2f} on: {why} (w2t show {card})",
+                                    remedy=f"write {name}@{int(first) + 1} = ..."))  # fmt: skip
+    return problems
+
+
+def check_expected(result: SupplyResult, scenario: Scenario) -> None:
+    """Refuses a scenario that claims a yearly result which none of its samples can make, naming what runs out."""
+    from wafer2token.supply.ledger import shortfall
+
+    problems = []
+    for key, text in scenario.expect.items():
+        place = f"scenario {scenario.name}: expect {key} = {text}"
+        name, _, year = key.partition("@")
+        try:
+            yearly = result.yearly(name)
+            wanted = parse_quantity(text, result.units_of[name].removesuffix("/quarter"), place)
+        except InputError as error:
+            problems += [replace(p, where=place) for p in error.problems]
+            continue
+        if not year.isdigit() or int(year) not in yearly:
+            problems.append(Problem("the run does not cover this year", place, year, ", ".join(map(str, yearly))))
+        elif (most := float(yearly[int(year)].max())) < wanted:
+            problems.append(Problem(f"more {shortfall(result, int(year))} used than exist", place, text,
+                                    f"at most {most:,.0f} in any of {result.samples:,} samples",
+                                    "lower it, or raise what runs out"))  # fmt: skip
     if problems:
         raise InputError(problems)

@@ -12,6 +12,8 @@ from wafer2token.evidence.errors import InputError, Problem, nearest
 from wafer2token.workload.families import FAMILIES, SAME_AS, SPELLINGS, Family, supported
 from wafer2token.workload.shape import DENSE, FULL, LINEAR, SLIDING, SPARSE, ModelShape
 
+MOST_LAYERS = 10_000  # a guard against typing errors: each layer is kept as a word
+
 _LAYER_WORDS = {
     "full_attention": FULL,
     "attention": FULL,
@@ -58,9 +60,9 @@ def from_config(raw: Mapping[str, Any], id: str = "config", where: str = "config
     experts = _experts(read, family, common)
     latent = _latent(read, family)
     words = _layer_words(read, family, common["num_hidden_layers"])
+    parts = _parts(read, family, model_type, common)
     _check(read, common, experts, latent)
     read.stop()
-    parts = _parts(read, family, model_type, common)
     merged = {**common, **experts, **latent, **words, **parts}
     known = {f.name for f in fields(ModelShape)}
     return ModelShape(id=id, model_type=model_type, **{k: v for k, v in merged.items() if k in known})
@@ -132,6 +134,22 @@ class _Reader:
             return default
         return value
 
+    def table(self, key: str) -> Mapping[str, Any]:
+        """A nested object; empty when absent."""
+        value = self.values.get(key) or {}
+        if not isinstance(value, Mapping):
+            self.fault(key, "not an object", value, "keys and values")
+            return {}
+        return value
+
+    def indices(self, key: str) -> set[int]:
+        """A list of layer numbers; empty when absent."""
+        value = self.values.get(key) or []
+        if not isinstance(value, list) or not all(isinstance(i, int) for i in value):
+            self.fault(key, "not a list of layer numbers", value)
+            return set()
+        return set(value)
+
     def stop(self) -> None:
         """Raise InputError if anything is wrong."""
         if self.problems:
@@ -154,7 +172,7 @@ def _common(read: _Reader, family: Family) -> dict[str, Any]:
             )
     return {
         "hidden_size": hidden,
-        "num_hidden_layers": read.count("num_hidden_layers"),
+        "num_hidden_layers": _layer_count(read),
         "num_attention_heads": heads,
         "num_key_value_heads": kv_heads,
         "head_dim": head_dim,
@@ -165,6 +183,14 @@ def _common(read: _Reader, family: Family) -> dict[str, Any]:
         "dtype": str(read.values.get(read.spelled("dtype")) or "bfloat16").removeprefix("torch."),
         "num_nextn_predict_layers": read.count("num_nextn_predict_layers", default=0),
     }
+
+
+def _layer_count(read: _Reader) -> int:
+    count = read.count("num_hidden_layers")
+    if count > MOST_LAYERS:
+        read.fault("num_hidden_layers", "not a usable count", count, f"at most {MOST_LAYERS:,}")
+        return 0
+    return count
 
 
 def _kv_heads(read: _Reader, heads: int) -> int:
@@ -266,9 +292,9 @@ def _mlp_words(read: _Reader, family: Family, count: int) -> tuple[str, ...]:
     if not family.moe:
         return (DENSE,) * count
     given = read.values.get("mlp_layer_types")
-    if isinstance(given, list) and len(given) == count and set(given) <= {DENSE, SPARSE}:
+    if isinstance(given, list) and len(given) == count and all(word in (DENSE, SPARSE) for word in given):
         return tuple(given)
-    dense = set(read.values.get("mlp_only_layers") or ())
+    dense = read.indices("mlp_only_layers")
     dense |= set(range(read.count("first_k_dense_replace", default=0)))
     explicit = read.values.get(read.spelled("moe_layer_freq"))
     if isinstance(explicit, list) and len(explicit) == count:
@@ -296,13 +322,13 @@ def _parts(read: _Reader, family: Family, model_type: str, common: Mapping[str, 
     values = read.values
     for key, names in family.switches.items():
         if values.get(key) is not None:
-            parts |= dict.fromkeys(names, bool(values[key]))
+            parts |= dict.fromkeys(names, read.flag(key, default=False))
     if model_type == "falcon":
         parts["norms_per_layer"] = 2 if values.get("new_decoder_architecture") else 1
     if model_type == "mpt" and values.get("no_bias") is False:
         parts |= dict.fromkeys(("qkv_bias", "o_bias", "mlp_bias", "norm_bias"), True)
     positions = common["max_position_embeddings"]
-    if model_type == "mpt" and not (values.get("attn_config") or {}).get("alibi", values.get("alibi", False)):
+    if model_type == "mpt" and not read.table("attn_config").get("alibi", values.get("alibi", False)):
         parts["learned_positions"] = positions
     elif parts.get("learned_positions"):
         parts["learned_positions"] = positions + (2 if model_type == "opt" else 0)

@@ -16,7 +16,7 @@ from wafer2token.workload.shape import ModelShape
 # endings that name a tuning or a number format of a release and leave its shape as it is
 _VARIANT = re.compile(
     r"[-_ .:](?:instruct|chat|base|thinking|hf|it|\d{4}|fp8|bf16|fp4|nvfp4|mxfp4|int8|int4|w8a8|w4a8|w4a16|awq|gptq|quarot"
-    r"|mtp|dynamic|block|lora|fa)$",
+    r"|mtp|dynamic|block|lora|fa|v\d+(?:\.\d+)+)$",
     re.IGNORECASE,
 )
 
@@ -24,7 +24,8 @@ _VARIANT = re.compile(
 def model(id_or_path: str | Path | ModelShape) -> ModelShape:
     """The shape of a model. Raises InputError with the nearest names, or with every problem of a file.
 
-    A name that no card has is tried again without endings such as ``-Instruct``, ``-2507``, ``-FP8`` or ``-w8a8-mtp``.
+    A name that no card has is tried again without endings such as ``-Instruct``, ``-2507``, ``-v0.1``, ``-FP8`` or
+    ``-w8a8-mtp``.
     """
     if isinstance(id_or_path, ModelShape):
         return id_or_path

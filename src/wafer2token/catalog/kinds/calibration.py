@@ -51,5 +51,5 @@ class CalibrationCard(Card):
     times: dict[str, Seconds] = Field(default_factory=dict)
     rates: dict[str, ByteRate] = Field(default_factory=dict)
     sizes: dict[str, Bytes] = Field(default_factory=dict)
-    ratios: dict[str, Ratio] = Field(default_factory=dict)
+    ratios: dict[str, LogRatio] = Field(default_factory=dict)
     fit: Fit | None = None

@@ -24,6 +24,8 @@ CHIPS = {
     "rtx_pro_6000_server": "rtx_pro_6000_server",
 }  # fmt: skip
 """Folder of the package -> chip id."""
+SHORTEST_PREFILL = 16
+"""Prompts below this run as decode; their rows say nothing of prefill kernels."""
 DTYPES = {"bfloat16": "bf16", "float16": "fp16", "half": "fp16", "fp8": "fp8", "nvfp4": "fp4", "int8": "int8"}
 """The package's data types that mean the same here; the others (block-scaled, weight-only) are left out."""
 
@@ -55,7 +57,7 @@ def read(folder: Path) -> Iterator[KernelTable]:
     for name, chip in CHIPS.items():
         for family, reader in _READERS.items():
             for stack_folder in sorted((folder / name / family).glob("*")):
-                versions = sorted(stack_folder.glob("*"), key=_version)
+                versions = sorted({f.parent for f in stack_folder.glob("*/*.parquet")}, key=_version)
                 if versions and stack_folder.name in ("vllm", "trtllm", "sglang"):
                     yield from reader(chip, stack_folder.name, versions[-1])
 
@@ -107,6 +109,8 @@ def _attention(chip: str, stack: str, folder: Path) -> Iterator[KernelTable]:
         for cache_theirs, cache in (("bfloat16", "bf16"), ("fp8", "fp8")):
             keep = (data["attn_dtype"] == "bfloat16") & (data["kv_cache_dtype"] == cache_theirs)
             keep &= data["head_dim"].astype(float) <= 256
+            if family == "attention_prefill":
+                keep &= data["isl"].astype(float) >= SHORTEST_PREFILL
             if keep.any():
                 yield _attention_table(chip, stack, folder.name, family, data, keep, cache)
 

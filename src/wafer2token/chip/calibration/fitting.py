@@ -27,6 +27,9 @@ _MATMUL: dict[str, Range] = {
     "floor": (0.0, 3e-6, 1e-4),
     "compute": (0.05, 0.8, 1.0),
     "memory": (0.05, 0.85, 1.0),
+    "stream_power": (0.0, 0.03, 0.5),
+    "full_width": (128.0, 5000.0, 65536.0),
+    "narrow_power": (0.0, 0.15, 0.9),
     "prologue": (0.0, 128.0, 4096.0),
     "quantisation": (0.0, 0.3, 1.0),
     "overlap": (1.0, 3.0, 20.0),
@@ -43,17 +46,34 @@ _PREFILL: dict[str, Range] = {
     "imbalance": (0.0, 0.3, 1.0),
     "overlap": (1.0, 1.5, 20.0),
     "head_power": (0.0, 0.5, 2.0),
+    "wide_power": (0.0, 0.2, 1.0),
 }
 _DECODE: dict[str, Range] = {
     "floor": (0.0, 1e-5, 1e-3),
     "compute": (0.01, 0.3, 1.0),
     "memory": (0.05, 0.8, 1.0),
     "reduction": (0.0, 2e-6, 1e-4),
-    "ramp": (0.0, 0.3, 0.95),
-    "ramp_bytes": (1e3, 2e6, 1e9),
     "overlap": (1.0, 2.0, 20.0),
-    "rows": (1.0, 8.0, 128.0),
+    "splits": (1.0, 30.0, 512.0),
+    "head_power": (0.0, 0.3, 2.0),
 }
+_IDENTIFIED = {
+    "gemm": ("floor", "compute", "memory", "prologue"),
+    "grouped_gemm": ("floor", "compute", "memory", "prologue"),
+    "attention_prefill": ("floor", "compute", "prologue"),
+    "mla_prefill": ("floor", "compute", "prologue"),
+    "attention_decode": ("floor", "memory", "compute"),
+    "mla_decode": ("floor", "memory", "compute"),
+    "memory": ("floor", "memory"),
+    "quantise": ("floor", "memory"),
+}
+"""Parameters that a small table can tell apart; the others then stay at the class's values."""
+_ALTERNATIVES: dict[str, tuple[dict[str, float], ...]] = {
+    "attention_decode": ({"rows": 16.0}, {"rows": 64.0}),
+    "mla_decode": ({"rows": 16.0}, {"rows": 64.0}),
+}
+"""Parameters that take one of a few values: each is tried."""
+SMALL_TABLE = 150
 SEARCH: dict[str, dict[str, Range]] = {
     "gemm": _MATMUL,
     "grouped_gemm": _MATMUL,
@@ -65,6 +85,11 @@ SEARCH: dict[str, dict[str, Range]] = {
     "quantise": {"floor": (0.0, 3e-6, 1e-4), "memory": (0.05, 0.8, 1.0)},
 }
 """Kernel family -> parameter -> lower bound, start and upper bound of the search; definitions of the fit, not results."""
+
+
+def machine(table: KernelTable) -> Accelerator:
+    """The accelerator that a table was measured on."""
+    return accelerator(table.chip, per="die" if table.per == "die" else "chip")
 
 
 def predict(acc: Accelerator, table: KernelTable) -> Array:
@@ -86,7 +111,7 @@ def predict(acc: Accelerator, table: KernelTable) -> Array:
     mla = table.family.startswith("mla")
     if table.family.endswith("prefill"):
         return attention_prefill_time(
-            acc, c["batch"], c["q_len"], *shape, window=window, dtype=table.dtype, kv_dtype=kv_dtype, mla=mla
+            acc, c["batch"], c["q_len"], *shape, causal=table.causal, window=window, dtype=table.dtype, kv_dtype=kv_dtype, mla=mla
         )
     return attention_decode_time(
         acc, c["batch"], *shape, kv_dtype=kv_dtype, mla=mla, window=window, dtype=table.dtype,
@@ -95,8 +120,8 @@ def predict(acc: Accelerator, table: KernelTable) -> Array:
 
 
 def fit_tables(
-    tables: Sequence[KernelTable], chips: Callable[[KernelTable], Accelerator] | None = None, rows: int = 3000,
-    evaluations: int = 6000,
+    tables: Sequence[KernelTable], chips: Callable[[KernelTable], Accelerator] | None = None, rows: int = 2000,
+    evaluations: int = 4000, others: Mapping[str, float] | None = None,
 ) -> Fitted:  # fmt: skip
     """One parameter set for some tables of one family, each with the same weight.
 
@@ -107,21 +132,32 @@ def fit_tables(
         chips: the accelerator of a table; by its chip id when None.
         rows: rows of each table that the search looks at.
         evaluations: of the loss.
+        others: parameters to keep where the tables are too small to tell them apart.
     """
     family, dtype = tables[0].family, tables[0].dtype
-    machine = chips or (lambda t: accelerator(t.chip, per=t.per))  # type: ignore[arg-type]
-    halves = [t.halves() if len(t) >= 24 else (t, t.where(np.zeros(len(t), dtype=bool))) for t in tables]
-    pairs = [(machine(t), a.thinned(rows)) for t, (a, _) in zip(tables, halves, strict=True) if len(a)]
+    of = chips or machine
+    small = sum(len(t) for t in tables) < SMALL_TABLE
+    halves = [(t, t.where(np.zeros(len(t), dtype=bool))) if small else t.halves() for t in tables]
+    pairs = [(of(t), a.thinned(rows)) for t, (a, _) in zip(tables, halves, strict=True) if len(a)]
 
     def loss(parameters: Mapping[str, float]) -> float:
         errors = [np.abs(log_ratio(acc, table, parameters)).mean() for acc, table in pairs]
         return float(np.mean(errors))
 
-    best = search(loss, SEARCH[family], evaluations)
-    checked = [(machine(t), b if len(b) else a) for t, (a, b) in zip(tables, halves, strict=True)]
+    space, kept = SEARCH[family], dict[str, float]()
+    if others is not None and small:
+        space = {k: space[k] for k in _IDENTIFIED[family]}
+        kept = {k: v for k, v in others.items() if k not in space}
+    trials = []
+    for fixed in _ALTERNATIVES.get(family, ({},)):
+        given = kept | fixed
+        found = given | search(lambda p, given=given: loss(given | dict(p)), space, evaluations)  # type: ignore[misc]
+        trials.append((loss(found), found))
+    best = min(trials, key=lambda t: t[0])[1]
+    checked = [(of(t), b if len(b) else a) for t, (a, b) in zip(tables, halves, strict=True)]
     residuals = [log_ratio(acc, table, best) for acc, table in checked]
     return Fitted(
-        family, dtype, best,
+        family, dtype, {f.name: best[f.name] for f in fields(FAMILIES[family])},
         points=sum(len(t) for t in tables),
         held_out=sum(len(b) for _, b in halves),
         error=float(np.mean([np.abs(np.exp(-r) - 1.0).mean() for r in residuals])),

@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from wafer2token.catalog import get
 from wafer2token.catalog.calibration_cards import CardDraft, Fitted, with_bias, write
-from wafer2token.chip.calibration.fitting import fit_tables, log_ratio
+from wafer2token.chip.calibration.fitting import SMALL_TABLE, fit_tables, log_ratio, machine
 from wafer2token.chip.calibration.tables import KernelTable
-from wafer2token.chip.fits import platform
-from wafer2token.chip.machine import accelerator
+from wafer2token.chip.fits import platform, same_die
+from wafer2token.evidence.fitting import quantiles_80
 
 _DEFAULT_ORDER = ("vllm", "sglang", "trtllm", "torch", "cann")
+Array = npt.NDArray[np.float64]
 Report = Callable[[str], None]
+_ROWS, _EVALUATIONS = 250, 1500
+"""Rows per table and evaluations of a search over many chips."""
+_USELESS = 0.6
+"""Error above which a fit is dropped and the class speaks for the chip."""
+_ONE_DIE = 0.2
+"""Systematic error, as a logarithm, where only one die was measured and none could be left out."""
+_SAME_FIT = {"fp16": "bf16"}
+"""Data types that one fit serves: the peaks may differ, the kernels are the same."""
+Grouped = dict[tuple[str, str, str, str], list[KernelTable]]
 
 
 def calibrate_kernels(tables: Iterable[KernelTable], out: Path, as_of: date, report: Report = print) -> list[Path]:
@@ -28,13 +40,24 @@ def calibrate_kernels(tables: Iterable[KernelTable], out: Path, as_of: date, rep
         as_of: date written on the cards.
         report: called with one line per fit.
     """
-    grouped: dict[tuple[str, str, str, str], list[KernelTable]] = {}
+    grouped: Grouped = {}
     for table in tables:
-        grouped.setdefault((table.chip, table.stack, table.family, table.dtype), []).append(table)
+        if table.kv_dtype and table.kv_dtype != table.dtype:
+            continue
+        dtype = _SAME_FIT.get(table.dtype, table.dtype)
+        grouped.setdefault((table.chip, table.stack, table.family, dtype), []).append(table)
+    typical: dict[tuple[str, str], dict[str, float]] = {}
     drafts: list[CardDraft] = []
-    for (chip, stack, family, dtype), members in sorted(grouped.items()):
-        result = fit_tables(members)
-        report(f"{chip} {stack} {family} {dtype}: {result.points} points, held-out error {result.error:.1%}")
+    for key in sorted(grouped, key=lambda k: (-sum(len(t) for t in grouped[k]), k)):
+        chip, stack, family, dtype = key
+        members = grouped[key]
+        fitted = fit_tables(_pooled(members, grouped, key), others=_typical(typical, family, dtype))
+        result = replace(fitted, dtype=dtype)
+        report(f"{chip} {stack} {family} {dtype}: {result.points} points, error {result.error:.1%} ({result.held_out} held out)")
+        if result.error > _USELESS:
+            report(f"  not used: the form does not describe {chip} {stack} {family}")
+            continue
+        typical.setdefault((family, dtype), dict(result.parameters))
         drafts.append(_chip_draft(chip, stack, result, members, as_of))
     drafts = _with_defaults(drafts)
     drafts = [with_bias(d, _between_stacks(d, drafts, grouped)) for d in drafts]
@@ -43,6 +66,20 @@ def calibrate_kernels(tables: Iterable[KernelTable], out: Path, as_of: date, rep
         write(out, "kernels", drafts, "Kernel efficiencies by chip, stack, family and data type; written by `w2t calibrate kernels`"),
         write(out, "kernel_classes", classes, "Kernel efficiencies of classes of chips, for chips without measurements; written by `w2t calibrate kernels`"),
     ]  # fmt: skip
+
+
+def _typical(known: dict[tuple[str, str], dict[str, float]], family: str, dtype: str) -> dict[str, float] | None:
+    """Parameters of the largest table of a family, by data type where there is one, for tables that are too small."""
+    same = [v for (f, d), v in known.items() if f == family and d == dtype]
+    return next(iter(same or [v for (f, _), v in known.items() if f == family]), None)
+
+
+def _pooled(members: list[KernelTable], grouped: Grouped, key: tuple[str, str, str, str]) -> list[KernelTable]:
+    """A small table together with those of chips of the same die, stack, family and data type."""
+    if sum(len(t) for t in members) >= SMALL_TABLE:
+        return members
+    chip, stack, family, dtype = key
+    return members + [t for other in same_die(chip) for t in grouped.get((other, stack, family, dtype), [])]
 
 
 def _chip_draft(chip: str, stack: str, result: Fitted, members: Sequence[KernelTable], as_of: date) -> CardDraft:
@@ -58,8 +95,6 @@ def _chip_draft(chip: str, stack: str, result: Fitted, members: Sequence[KernelT
 
 
 def _with_defaults(drafts: list[CardDraft]) -> list[CardDraft]:
-    from dataclasses import replace
-
     chosen: dict[tuple[str, str, str], str] = {}
     for draft in sorted(drafts, key=_rank):
         chosen.setdefault((draft.target, draft.result.family, draft.result.dtype), draft.stack)
@@ -71,68 +106,90 @@ def _rank(draft: CardDraft) -> int:
 
 
 def _between_stacks(
-    draft: CardDraft, drafts: Sequence[CardDraft], grouped: dict[tuple[str, str, str, str], list[KernelTable]]
+    draft: CardDraft, drafts: Sequence[CardDraft], grouped: Grouped
 ) -> float:
     """Standard deviation of the mean ln(measured / predicted) of this fit on the chip's other stacks."""
     means = [0.0]
     for other in drafts:
         if (other.target, other.result.family, other.result.dtype) == (draft.target, draft.result.family, draft.result.dtype) and other.stack != draft.stack:  # fmt: skip
             tables = grouped[other.target, other.stack, other.result.family, other.result.dtype]
-            machine = accelerator(draft.target, per=tables[0].per)  # type: ignore[arg-type]
-            means.append(float(np.median(log_ratio(machine, tables[0].thinned(2000), draft.result.parameters))))
+            rows = tables[0].thinned(2000)
+            means.append(float(np.median(log_ratio(machine(rows), rows, draft.result.parameters))))
     return float(np.sqrt(np.mean(np.square(means[1:])))) if len(means) > 1 else abs(draft.result.error) / 2.0
 
 
-def _classes(
-    grouped: dict[tuple[str, str, str, str], list[KernelTable]], drafts: Sequence[CardDraft], as_of: date, report: Report
-) -> Iterable[CardDraft]:
-    """One card per platform and family over its chips, and one over all chips; residuals by leaving one chip out."""
-    kinds = sorted({(d.result.family, d.result.dtype) for d in drafts})
-    for family, dtype in kinds:
-        of_chip = {d.target: grouped[d.target, d.stack, family, dtype] for d in drafts if d.default and (d.result.family, d.result.dtype) == (family, dtype)}  # fmt: skip
-        by_platform: dict[str, list[str]] = {}
-        for chip in of_chip:
-            by_platform.setdefault(platform(get("chip", chip).vendor), []).append(chip)
-        for name, chips in (*by_platform.items(), ("any", list(of_chip))):
-            result = class_fit([t for c in chips for t in of_chip[c]])
-            sources = list(dict.fromkeys(t.source for c in chips for t in of_chip[c]))
-            report(f"class {name} {family} {dtype}: {len(chips)} chips, error on a chip left out {result.error:.1%}")
-            suffix = f"_{dtype}" if dtype else ""
-            yield CardDraft(
-                id=f"class_{name}_{family}{suffix}", name=f"Chips of class {name}: {family} {dtype}".strip(),
-                subject="class", target=name, stack=name, result=result, sources=[*sources, "w2t"], as_of=as_of,
-                default=True, note=f"over {', '.join(chips)}; residuals from leaving one chip out",
-            )  # fmt: skip
+def _classes(grouped: Grouped, drafts: Sequence[CardDraft], as_of: date, report: Report) -> Iterable[CardDraft]:
+    """One card per platform and family, and one over all chips; residuals are those of a die that was left out.
+
+    A platform with few measured dies says little about the next one: its parameters are drawn towards those of all
+    chips with the weight dies / (dies + 1).
+    """
+    for family, dtype in sorted({(d.result.family, d.result.dtype) for d in drafts}):
+        chosen = [d for d in drafts if d.default and (d.result.family, d.result.dtype) == (family, dtype)]
+        tables = [t for d in chosen for t in grouped[d.target, d.stack, family, dtype]]
+        residuals = left_out(tables)
+        whole = replace(fit_tables(tables, rows=_ROWS, evaluations=_EVALUATIONS), dtype=dtype)
+        everything = _with_left_out(whole, residuals, list(residuals))
+        report(f"class any {family} {dtype}: {len(_dies(tables))} dies, error on a die left out {everything.error:.1%}")
+        yield _class_draft("any", everything, tables, as_of)
+        for name in sorted({_platform(t) for t in tables} - {"any"}):
+            own = [t for t in tables if _platform(t) == name]
+            result = fit_tables(own, rows=_ROWS, evaluations=_EVALUATIONS, others=whole.parameters)
+            weight = len(_dies(own)) / (len(_dies(own)) + 1.0)
+            drawn = {k: _between(whole.parameters[k], result.parameters[k], weight) for k in result.parameters}
+            chips = [t.chip for t in own] if len(_dies(own)) > 1 else list(residuals)
+            fitted = _with_left_out(replace(result, parameters=drawn, dtype=dtype), residuals, chips)
+            report(f"class {name} {family} {dtype}: {len(_dies(own))} dies, error on a die left out {fitted.error:.1%}")
+            yield _class_draft(name, fitted, own, as_of)
 
 
-def class_fit(tables: Sequence[KernelTable], rows: int = 1200, evaluations: int = 4000) -> Fitted:
-    """One parameter set over several chips; error, range and bias are those of a chip that was left out."""
-    from dataclasses import replace
+def _class_draft(name: str, result: Fitted, tables: Sequence[KernelTable], as_of: date) -> CardDraft:
+    suffix = f"_{result.dtype}" if result.dtype else ""
+    return CardDraft(
+        id=f"class_{name}_{result.family}{suffix}", name=f"Chips of class {name}: {result.family} {result.dtype}".strip(),
+        subject="class", target=name, stack=name, result=result,
+        sources=[*dict.fromkeys(t.source for t in tables), "w2t"], as_of=as_of, default=True,
+        note=f"over {', '.join(dict.fromkeys(t.chip for t in tables))}; residuals from leaving one die out",
+    )  # fmt: skip
 
-    whole = fit_tables(tables, rows=rows, evaluations=evaluations)
+
+def _between(a: float, b: float, weight: float) -> float:
+    return a ** (1.0 - weight) * b**weight if min(a, b) > 0 else (1.0 - weight) * a + weight * b
+
+
+def _platform(table: KernelTable) -> str:
+    return platform(get("chip", table.chip).vendor)
+
+
+def _dies(tables: Iterable[KernelTable]) -> list[frozenset[str]]:
+    """The chips of some tables grouped by the die that they share."""
     chips = list(dict.fromkeys(t.chip for t in tables))
-    if len(chips) < 2:
-        return replace(whole, low=2.0 * whole.low, high=2.0 * whole.high, bias=0.2)
-    residuals = list(left_out(tables, rows, evaluations).values())
-    errors = [float(np.abs(np.exp(-r) - 1.0).mean()) for r in residuals]
-    medians = [float(np.median(r)) for r in residuals]
-    even = np.concatenate([np.quantile(r, (np.arange(500) + 0.5) / 500) for r in residuals])
+    return list(dict.fromkeys(frozenset({c, *(o for o in same_die(c) if o in chips)}) for c in chips))
+
+
+def _with_left_out(result: Fitted, residuals: Mapping[str, Array], chips: Sequence[str]) -> Fitted:
+    """The result with error, range and bias of dies that were left out; twice its own where there is only one die."""
+    chosen = [residuals[c] for c in dict.fromkeys(chips) if c in residuals]
+    if len(chosen) < 2:
+        return replace(result, low=2.0 * result.low, high=2.0 * result.high, bias=max(_ONE_DIE, result.error))
+    medians = [float(np.median(r)) for r in chosen]
     return replace(
-        whole,
-        error=float(np.mean(errors)),
-        low=float(np.quantile(even, 0.1)),
-        high=float(np.quantile(even, 0.9)),
+        result,
+        error=float(np.mean([np.abs(np.exp(-r) - 1.0).mean() for r in chosen])),
+        **quantiles_80(chosen),
         bias=float(np.sqrt(np.mean(np.square(medians)))),
     )
 
 
-def left_out(tables: Sequence[KernelTable], rows: int = 1200, evaluations: int = 4000) -> dict[str, np.ndarray]:
-    """ln(measured / predicted) of every chip under parameters fitted to the other chips."""
-    out: dict[str, np.ndarray] = {}
-    for chip in dict.fromkeys(t.chip for t in tables):
-        others = [t for t in tables if t.chip != chip]
-        parameters = fit_tables(others, rows=rows, evaluations=evaluations).parameters
-        out[chip] = np.concatenate(
-            [log_ratio(accelerator(t.chip, per=t.per), t.thinned(4000), parameters) for t in tables if t.chip == chip]  # type: ignore[arg-type]
-        )
+def left_out(tables: Sequence[KernelTable]) -> dict[str, Array]:
+    """ln(measured / predicted) of every chip under parameters fitted to the chips of other dies; empty with one die."""
+    out: dict[str, Array] = {}
+    dies = _dies(tables)
+    for die in dies if len(dies) > 1 else []:
+        others = [t for t in tables if t.chip not in die]
+        parameters = fit_tables(others, rows=_ROWS, evaluations=_EVALUATIONS).parameters
+        for chip in sorted(die):
+            own = [t.thinned(4000) for t in tables if t.chip == chip]
+            if own:
+                out[chip] = np.concatenate([log_ratio(machine(t), t, parameters) for t in own])
     return out

@@ -8,33 +8,34 @@ from typing import Any
 from wafer2token.report.blocks import Chart, Column, Table
 from wafer2token.report.palette import SERIES, colour
 from wafer2token.report.parts import base, category_axis, finite, legend, value_axis
-from wafer2token.report.words import amount, interval, prefixed, tip
+from wafer2token.report.words import amount, interval, prefixed, readable, tip
 
-_ARROWS = {"higher": " ↑ higher is better", "lower": " ↓ lower is better", "": ""}
+_ARROWS = {"higher": "↑ higher is better", "lower": "↓ lower is better", "": ""}
 
 
-def side_by_side(items: Sequence[str], metrics: Sequence[Mapping[str, Any]], *, columns: int = 3) -> Chart:
+def side_by_side(items: Sequence[str], metrics: Sequence[Mapping[str, Any]], *, columns: int = 0) -> Chart:
     """Small bar charts, one per metric with its own scale: a bar per item and a line from p5 to p95.
 
     Each metric: ``name``, ``unit``, ``values`` {item: (p5, p50, p95) or None}, and perhaps ``better``
-    (``higher`` | ``lower``), ``grade``, ``source``.
+    (``higher`` | ``lower``), ``grade``, ``source``. ``columns`` 0: as many as the names leave room for.
     """
+    columns = columns or (3 if all(len(str(m["name"])) <= 27 for m in metrics) else 2)
     rows_high = 62 + 26 * len(items)
     lines = -(-len(metrics) // columns)
     height = lines * rows_high + 40
     grids, x_axes, y_axes, series, titles = [], [], [], [], []
-    gap, left = 3.0, 12.0
+    gap, left = 3.0, min(24.0, max(9.0, 3 + 0.68 * max((len(i) for i in items), default=0)))
     width = (100 - left - gap * (columns - 1)) / columns
     for i, metric in enumerate(metrics):
         column, line = i % columns, i // columns
         x, y = left + column * (width + gap), 34 + line * rows_high
         grids.append({"left": f"{x:.2f}%", "width": f"{width - 5:.2f}%", "top": y + 30, "height": 26 * len(items)})
         unit = metric["unit"]
-        suffix = "" if unit in ("", "1", "%") or prefixed(unit) else f" [{unit}]"
+        shown = "" if unit in ("", "1", "%") or prefixed(unit) else unit
         titles.append(
             {
-                "text": f"{metric['name']}{suffix}",
-                "subtext": _ARROWS[metric.get("better", "")].strip(),
+                "text": metric["name"],
+                "subtext": "   ".join(part for part in (shown, _ARROWS[metric.get("better", "")]) if part),
                 "left": f"{x:.2f}%",
                 "top": y - 12,
                 "padding": 0,
@@ -45,7 +46,13 @@ def side_by_side(items: Sequence[str], metrics: Sequence[Mapping[str, Any]], *, 
         )
         x_axes.append({"type": "value", "gridIndex": i, "show": False, "min": 0, "max": _room(metric)})
         y_axes.append(
-            category_axis(items, gridIndex=i, inverse=True, axisLine={"show": False}, axisLabel={"show": column == 0})
+            category_axis(
+                items,
+                gridIndex=i,
+                inverse=True,
+                axisLine={"show": False},
+                axisLabel={"show": column == 0, "width": 9.4 * left, "overflow": "truncate"},
+            )
         )
         series += _bars(i, items, metric)
     alt = f"{', '.join(items)} compared on {', '.join(str(m['name']) for m in metrics)}"
@@ -116,6 +123,9 @@ def tornado(drivers: Sequence[Mapping[str, Any]], *, centre: float, name: str, u
     Each driver: ``name``, ``low``, ``high`` (results), perhaps ``at_low``, ``at_high`` (the driver's values, as text).
     Sorted by swing, the ``most`` largest are drawn.
     """
+    factor, unit = readable(unit, max((abs(d[k]) for d in drivers for k in ("low", "high")), default=0.0))
+    centre *= factor
+    drivers = [{**d, "low": d["low"] * factor, "high": d["high"] * factor} for d in drivers]
     ranked = sorted(drivers, key=lambda d: (-_swing(d, centre), d["name"]))
     shown = ranked[:most]
     series = [_side(shown, key, paint, centre, name, unit) for key, paint in (("low", SERIES[0]), ("high", SERIES[1]))]
@@ -194,17 +204,19 @@ _VERDICTS = (("supported", "good"), ("undetermined", "open"), ("contradicted", "
 
 
 def claims_table(claims: Sequence[Mapping[str, Any]], caption: str = "") -> Table:
-    """Claims with their verdicts as bars.
+    """Claims with their verdicts as bars; a claim tested in several senses in a row is named once.
 
     Each claim: ``claim`` (text), ``sense`` (in which it was tested), ``verdict`` {supported, undetermined,
     contradicted: probability}, and perhaps ``conditions``, ``grade`` (weakest on the path), ``source``.
     """
+    before = [None, *(claim["claim"] for claim in claims)]
     rows = [
         {
             **claim,
+            "claim": "\u00a0" if claim["claim"] == previous else claim["claim"],
             "bar": [(word, float(claim["verdict"].get(word, 0.0)), tone) for word, tone in _VERDICTS],
         }
-        for claim in claims
+        for claim, previous in zip(claims, before, strict=False)
     ]
     columns = [Column("claim", "claim"), Column("sense", "in the sense"), Column("bar", "verdict", kind="shares")]
     for key, title, kind in (

@@ -21,8 +21,10 @@ def sankey(nodes: Sequence[Mapping[str, Any]], links: Sequence[Mapping[str, Any]
     its amount in its own unit (``1.2 M wafers``). Each link: ``source``, ``target``, ``value`` in ``unit``.
     """
     column = _layers([str(n["name"]) for n in nodes], [(str(k["source"]), str(k["target"])) for k in links])
+    lost = {str(n["name"]) for n in nodes if n.get("kind") == "loss"}
+    fed = {str(k["target"]) for k in links}
     drawn = []
-    for node in nodes:
+    for node in sorted(nodes, key=lambda n: _order(n, fed)):
         text = str(node.get("text", ""))
         label = f"{node['name']}\n{text}" if text else str(node["name"])
         drawn.append(
@@ -39,6 +41,7 @@ def sankey(nodes: Sequence[Mapping[str, Any]], links: Sequence[Mapping[str, Any]
             "source": link["source"],
             "target": link["target"],
             "value": float(link["value"]),
+            "lineStyle": {"color": _KINDS["loss"] if link["target"] in lost else "source"},
             "tip": tip(f"{link['source']} → {link['target']}", ("flow", amount(link["value"], unit))),
         }
         for link in links
@@ -53,21 +56,37 @@ def sankey(nodes: Sequence[Mapping[str, Any]], links: Sequence[Mapping[str, Any]
                 "data": drawn,
                 "links": edges,
                 "left": 8,
-                "right": 130,
+                "right": _room(nodes, column),
                 "top": 12,
                 "bottom": 16,
                 "nodeWidth": 14,
                 "nodeGap": 18,
                 "nodeAlign": "left",
                 "draggable": False,
+                "layoutIterations": 0,
                 "emphasis": {"focus": "adjacency"},
-                "lineStyle": {"color": "source", "opacity": 0.28, "curveness": 0.5},
+                "lineStyle": {"opacity": 0.26, "curveness": 0.5},
                 "label": {"position": "right", "fontSize": 12, "lineHeight": 16},
             }
         ],
     )
     columns = [Column("source", "from"), Column("target", "to"), Column("value", "flow", unit, "number")]
     return Chart(option, Table(columns, list(links)), alt, 440)
+
+
+def _order(node: Mapping[str, Any], fed: set[str]) -> int:
+    """What comes in from the side stands above the chain, what leaves it below, losses lowest: few crossings."""
+    kind = node.get("kind", "flow")
+    if kind in ("stock", "outside"):
+        return 1 if node["name"] in fed else -1
+    return 2 if kind == "loss" else 0
+
+
+def _room(nodes: Sequence[Mapping[str, Any]], column: Mapping[str, int]) -> int:
+    """Pixels for the labels right of the last column."""
+    last = max(column.values(), default=0)
+    lines = [str(n[key]) for n in nodes if column[n["name"]] == last for key in ("name", "text") if n.get(key)]
+    return 16 + 7 * max((len(line) for line in lines), default=10)
 
 
 def dependencies(nodes: Sequence[Mapping[str, Any]], edges: Sequence[tuple[str, str]]) -> Chart:

@@ -190,7 +190,7 @@ def _slices(name: str, data: list[dict[str, Any]], paint: str) -> dict[str, Any]
     }
 
 
-STATUS_TONES = {"allowed": "good", "licence": "warn", "denied": "bad", "unknown": "open"}
+STATUS_TONES = {"free": "good", "licence": "warn", "denied": "bad", "indeterminate": "info", "unknown": "open"}
 
 
 def status_timeline(
@@ -198,7 +198,8 @@ def status_timeline(
 ) -> Chart:
     """Export status over time, one row per item.
 
-    Each span: ``item``, ``start``, ``end`` (dates), ``status`` (``allowed``, ``licence``, ``denied``, ``unknown``),
+    Each span: ``item``, ``start``, ``end`` (dates), ``status`` (``free``, ``licence``, ``denied``,
+    ``indeterminate``, ``unknown``),
     ``rule`` (which rule decides). ``marks`` are (date, text) of rules that take effect.
     """
     statuses = [s for s in STATUS_TONES if any(span["status"] == s for span in spans)]

@@ -65,6 +65,11 @@ def test_a_file_of_ones_own(tmp_path):
     assert supply(file, samples=20).inputs.changed == {"attach_yield": "0.9", "smic_wafers": "1e5 wafer/month from 2027"}
 
 
+def test_a_claim_within_reach_passes(tmp_path):
+    file = write(tmp_path, "name = 'x'\ntitle = 'x'\n[expect]\n'units.ascend@2025' = '400000 chip'\n")
+    assert supply(file, samples=50).scenario == "x"
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
@@ -74,6 +79,16 @@ def test_a_file_of_ones_own(tmp_path):
         ("name = 'x'\ntitle = 'x'\n[set]\nhbm_rush = '2e7 stack'\n", "more stacks are rushed in"),
         ("name = 'x'\ntitle = 'x'\n[set]\nneeded_910b = '26 core'\n", "more good cores are needed"),
         ("name = 'x'\ntitle = 'x'\n[set]\noutput_lag = '9 quarter'\n", "the lag is longer"),
+        ("name = 'x'\ntitle = 'x'\n[set]\ndomestic_immersion = '5 tool/year'\n", "arrives before it is made"),
+        ("name = 'x'\ntitle = 'x'\n[set]\n'share_950@2024-01' = 0.5\n", "arrives before it is made"),
+        ("name = 'x'\ntitle = 'x'\n[expect]\n'units.ascend@2025' = '9e6 chip'\n", "package starts are used than exist"),
+        ("name = 'x'\ntitle = 'x'\n[set]\nhbm_foreign = '1e6 stack'\nhbm_rush = '0 stack'\n[expect]\n'units.ascend@2025' = '9e5 chip'\n",
+         "HBM stacks are used than exist"),
+        ("name = 'x'\ntitle = 'x'\n[set]\ndie_bank = '1e5 die'\nascend_share = 0.01\n[expect]\n'units.ascend@2025' = '9e5 chip'\n",
+         "dies are used than exist"),
+        ("name = 'x'\ntitle = 'x'\n[expect]\n'units.ascent@2025' = '9e5 chip'\n", "did you mean"),
+        ("name = 'x'\ntitle = 'x'\n[expect]\n'units.ascend@2025' = '9e5 die'\n", "does not measure"),
+        ("name = 'x'\ntitle = 'x'\n[expect]\n'units.ascend@2055' = '9e5 chip'\n", "does not cover this year"),
         ("name = 'x'\ntitle = 'x'\n[set]\nsmic_wafer = 1\n", "mine.toml:4 .*did you mean"),
         ("name = 'x'\ntitle = 'x'\n[set]\nsmic_wafers = 1\n", "mine.toml:4 .*a unit is missing"),
         ("name = 'x'\ntitle = 'x'\nsets = 1\n", "mine.toml:3"),
@@ -88,6 +103,15 @@ def test_contradictions_and_slips_are_refused(tmp_path, text, says):
 def test_unknown_scenario_names_the_near_ones():
     with pytest.raises(InputError, match="did you mean 'hbm_gone'"):
         supply("hbm_gon", samples=10)
+
+
+@pytest.mark.parametrize("what", ["units", "fleet", "h100e"])
+def test_every_view_counts_the_same_chips(actual, what):
+    totals = [sum(actual.by(view, what).values()) for view in ("chip", "owner", "maker", "pathway")]
+    if what == "h100e":
+        totals[-1] = totals[-1] - actual.inputs.now("rented_h100e")
+    for total in totals[1:]:
+        assert np.allclose(total, totals[0])
 
 
 def test_flows_add_up(actual):
@@ -124,7 +148,7 @@ def test_the_default_table_flags_assumed_inputs_in_the_same_line():
     assert max(len(line) for line in lines) <= 100
 
 
-@pytest.mark.parametrize("view", ["owner", "chip", "pathway"])
+@pytest.mark.parametrize("view", ["owner", "chip", "pathway", "maker"])
 def test_json_and_csv(view):
     run = CliRunner()
     document = json.loads(run.invoke(command, ["--samples", "50", "--by", view, "--json"], catch_exceptions=False).stdout)

@@ -6,6 +6,7 @@ import pytest
 from wafer2token import catalog
 from wafer2token.evidence.errors import InputError
 from wafer2token.fab import geometry, yields
+from wafer2token.package.hbm import stacks_per_month
 from wafer2token.supply import Timeline, read_inputs, supply
 from wafer2token.supply.dies import core_die, node_yield
 from wafer2token.supply.inputs import claimant, read_changes, sample
@@ -140,3 +141,13 @@ def test_density_falls_after_the_last_report_and_never_below_the_floor():
 def test_units_of_inputs_are_si():
     flow = read_inputs(LINE, 10, 0, {"hbm_cxmt": "4e6 stack/year"}).now("hbm_cxmt") * QUARTER_S
     assert flow == pytest.approx(1e6)
+
+
+def test_planned_memory_wafers_make_the_stacks_of_the_card():
+    """30,000 and 60,000 wafers a month through 550 dies, 40 % and eight layers."""
+    year = 12 * stacks_per_month(np.array([30e3, 60e3]), 550, 0.4, 1.0, 8)
+    card = catalog.get("supply", "hbm_cxmt")
+    plan = next(c for c in card.series if c.by.startswith("Maeil"))
+    last = plan.points[max(plan.points)]
+    seconds = 365.25 * 86400
+    assert np.array([last.mid, last.high]) * seconds == pytest.approx(year)

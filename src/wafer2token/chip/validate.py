@@ -1,0 +1,171 @@
+"""Kernel times held against published measurements."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from wafer2token.catalog import get
+from wafer2token.chip.fits import FamilyFit, stacks
+from wafer2token.chip.formats import stored_bytes
+from wafer2token.chip.kernels import (
+    OUTPUT_BYTES,
+    attention_decode_time,
+    attention_prefill_time,
+    grouped_matmul_time,
+    matmul_time,
+)
+from wafer2token.chip.machine import Accelerator, accelerator
+from wafer2token.chip.matmul import roofline_seconds
+from wafer2token.chip.points import Row, rows_of
+from wafer2token.evidence.tables import read_rows
+from wafer2token.evidence.validation import Point
+
+Array = npt.NDArray[np.float64]
+_Z80 = 1.2815515655446004
+
+
+def shipped() -> list[Row]:
+    """The measured kernels that come with the package."""
+    folder = resources.files("wafer2token.chip") / "data"
+    rows: list[Row] = []
+    for file in sorted(folder.iterdir(), key=lambda f: f.name):
+        if file.name.endswith((".csv", ".csv.gz")):
+            with resources.as_file(file) as path:
+                rows += rows_of(read_rows(path), file.name.split(".")[0])
+    return rows
+
+
+def kernel_points(rows: Sequence[Row]) -> list[Point]:
+    """A prediction, an interval and a baseline for every row; rows that cannot be expressed keep their reason."""
+    points: dict[int, Point] = {}
+    groups: dict[tuple[Any, ...], list[int]] = {}
+    for i, row in enumerate(rows):
+        if row.skipped or row.columns is None:
+            points[i] = Point(row.id, f"{row.chip or 'other'} {row.family}".strip(), row.seconds, skipped=row.skipped, source=row.source)
+        else:
+            key = (row.chip, row.per, row.stack, row.family, row.dtype, row.weight_dtype, row.kv_dtype, row.causal, row.direction)
+            groups.setdefault((*key, "window" in row.columns), []).append(i)
+    for members in groups.values():
+        points |= dict(zip(members, _predicted([rows[i] for i in members]), strict=True))
+    return [points[i] for i in range(len(rows))]
+
+
+def _predicted(rows: Sequence[Row]) -> list[Point]:
+    """Predictions of rows that differ in their sizes only."""
+    first = rows[0]
+    known = stacks(first.chip)
+    stack = first.stack if first.stack in known or _measured_elsewhere(first.stack) else None
+    acc = accelerator(first.chip, stack=stack, per="die" if first.per == "die" else "chip")
+    columns = {name: np.array([float((r.columns or {})[name]) for r in rows]) for name in first.columns or {}}
+    time = row_times(acc, first, columns)
+    fit = acc.fit(first.family, first.dtype)
+    low, high = interval(fit, first.stack)
+    base = baseline_times(acc, first, columns)
+    return [
+        Point(
+            row.id, _group(row), row.seconds, float(t), float(t * math.exp(low)), float(t * math.exp(high)), "s",
+            baseline=float(b), source=row.source, tags=_tags(row, fit),
+        )
+        for row, t, b in zip(rows, time, base, strict=True)
+    ]  # fmt: skip
+
+
+def _measured_elsewhere(stack: str) -> bool:
+    from wafer2token.catalog import all_cards
+
+    return any(c.stack == stack and c.subject == "chip" for c in all_cards("calibration").values())
+
+
+def interval(fit: FamilyFit, stack: str) -> tuple[float, float]:
+    """ln of the 10th and 90th percentile over the prediction: the fit's own spread, with its systematic error added
+    where the point comes from other software than the fit (the spread of a class holds it already)."""
+    if fit.basis == "calibrated" and stack != fit.stack:
+        extra = _Z80 * fit.bias
+        return -math.hypot(fit.low, extra), math.hypot(fit.high, extra)
+    return min(fit.low, 0.0), max(fit.high, 0.0)
+
+
+def row_times(acc: Accelerator, row: Row, columns: Mapping[str, Array]) -> Array:
+    """Predicted times of rows like ``row`` [s]; both directions of attention together where the row says so."""
+    if row.direction == "both":
+        parts = (_forward(acc, row, columns, backward) for backward in (False, True))
+        return np.asarray(sum(parts))
+    return _forward(acc, row, columns, row.direction == "backward")
+
+
+def _forward(acc: Accelerator, row: Row, columns: Mapping[str, Array], backward: bool) -> Array:
+    c = dict(columns)
+    if row.family == "gemm":
+        return matmul_time(acc, c["m"], c["n"], c["k"], row.dtype, c["groups"], row.weight_dtype or None)
+    if row.family == "grouped_gemm":
+        return grouped_matmul_time(acc, c["tokens_per_expert"], c["experts"], c["n"], c["k"], row.dtype, row.weight_dtype or None)
+    window = c.pop("window", None)
+    seen = None if window is None else np.where(window > 0, window, np.inf)
+    cache = row.kv_dtype or row.dtype
+    shape = [c[k] for k in ("kv_len", "heads", "kv_heads", "qk_dim", "v_dim")]
+    mla = row.family.startswith("mla")
+    if row.family.endswith("prefill"):
+        return attention_prefill_time(
+            acc, c["batch"], c["q_len"], *shape, causal=row.causal, window=seen, dtype=row.dtype, kv_dtype=cache, mla=mla,
+            backward=backward,
+        )  # fmt: skip
+    return attention_decode_time(
+        acc, c["batch"], *shape, kv_dtype=cache, mla=mla, window=seen, dtype=row.dtype, q_len=c["q_len"]
+    )
+
+
+def baseline_times(acc: Accelerator, row: Row, columns: Mapping[str, Array]) -> Array:
+    """The plain roofline at one constant efficiency (card ``roofline_baseline``) [s]."""
+    share = float(get("calibration", "roofline_baseline").ratios["efficiency"])
+    flops, traffic = _work(row, columns)
+    return roofline_seconds(flops, traffic, np.asarray(acc.peak(row.dtype)), np.asarray(acc.hbm_bytes_per_s), share)
+
+
+def _work(row: Row, c: Mapping[str, Array]) -> tuple[Array, Array]:
+    act, weight = stored_bytes(row.dtype), stored_bytes(row.weight_dtype or row.dtype)
+    if row.family in ("gemm", "grouped_gemm"):
+        m, many = c.get("m", c.get("tokens_per_expert")), c.get("groups", c.get("experts"))
+        assert m is not None
+        assert many is not None
+        traffic = many * (act * m * c["k"] + weight * c["k"] * c["n"] + OUTPUT_BYTES * m * c["n"])
+        return 2.0 * many * m * c["n"] * c["k"], traffic
+    window = c.get("window", np.zeros(()))
+    keys = np.where(window > 0, np.minimum(c["kv_len"], window), c["kv_len"])
+    pairs = c["q_len"] * keys * (0.5 if row.causal and row.family.endswith("prefill") else 1.0)
+    width = c["qk_dim"] + c["v_dim"]
+    stored = c["qk_dim"] if row.family.startswith("mla") else width
+    cache = c["batch"] * c["kv_heads"] * keys * stored * stored_bytes(row.kv_dtype or row.dtype)
+    times = {"forward": 1.0, "backward": 2.5, "both": 3.5}[row.direction]
+    flops = times * 2.0 * c["batch"] * c["heads"] * pairs * width
+    return flops, times * (cache + c["batch"] * c["q_len"] * c["heads"] * width * act)
+
+
+_LLM = (1024.0, 32768.0)
+_SHORT = {"attention_prefill": "prefill", "attention_decode": "decode", "mla_decode": "mla"}
+
+
+def _group(row: Row) -> str:
+    return f"{row.chip} {_SHORT.get(row.family, row.family)}" + (" (flagged)" if row.flag else "")
+
+
+def _tags(row: Row, fit: FamilyFit) -> tuple[str, ...]:
+    """The other groups a point belongs to: its family, data type, size class and how its parameters came about."""
+    if row.flag:
+        return (f"flagged: {row.flag}",)
+    c = row.columns or {}
+    name = _SHORT.get(row.family, row.family)
+    tags = [name, f"{name}, {fit.basis}"]
+    if row.family == "gemm":
+        tags.append(f"gemm {row.dtype}")
+        llm = all(_LLM[0] <= c[k] <= _LLM[1] for k in ("n", "k"))
+        tags.append("gemm, LLM-shaped" if llm else "gemm, other shapes")
+        if llm:
+            tags.append(f"gemm, LLM-shaped {row.dtype} {row.chip}")
+        tags.append("gemm, " + ("up to 64 rows" if c["m"] <= 64 else "65 to 1024 rows" if c["m"] <= 1024 else "over 1024 rows"))
+    return tuple(tags)
