@@ -11,8 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from wafer2token.catalog import get
+from wafer2token.catalog import get, ids
 from wafer2token.evidence.errors import InputError, W2TError
+from wafer2token.train.calibration import stack_of, vendor_of
 from wafer2token.train.plan import RECOMPUTE, SCHEDULES, Plan
 from wafer2token.workload import ModelShape, model
 
@@ -100,8 +101,8 @@ class Case:
 
     @property
     def vendor(self) -> str:
-        """First word of the chip id."""
-        return self.chip.split("_")[0]
+        """Vendor word as the training cards spell it."""
+        return vendor_of(str(get("chip", self.chip).vendor)) if self.chip in ids("chip") else "any"
 
 
 @dataclass(frozen=True)
@@ -217,46 +218,41 @@ def features(split: Record) -> frozenset[str]:
 
 
 def borrow_plans(cases: Sequence[Case], pool: Sequence[Case]) -> list[Case]:
-    """Cases without a stated plan take that of a record of the same model and vendor, the nearest in devices.
+    """Cases without a stated plan take that of a record of the same model and stack, the nearest in devices.
 
     Recipes are shared: a table that prints no parallelism was run from the same scripts as one that does.
     """
-    known = [c for c in pool if c.plan is not None and c.kind == "pretrain_steady_state"]
+    known = [(c, stack_of(c.framework, c.vendor)) for c in pool if c.plan and c.kind == "pretrain_steady_state"]
     out = []
     for case in cases:
-        like = [c for c in known if case.plan is None and _alike(case, c)]
-        if not like:
-            out.append(case)
-            continue
-        near = min(like, key=lambda c: (abs(c.devices - case.devices), c.id))
-        out.append(replace(case, plan=_moved(near, case), stated=near.stated | {"borrowed"}))
+        like = []
+        if case.plan is None:
+            stack = stack_of(case.framework, case.vendor)
+            like = [(c, plan) for c, theirs in known if theirs == stack and (plan := _moved(c, case))]
+        if like:
+            near, plan = min(like, key=lambda pair: (abs(pair[0].devices - case.devices), pair[0].id))
+            case = replace(case, plan=plan, stated=near.stated | {"borrowed"})
+        out.append(case)
     return out
 
 
-def _alike(case: Case, other: Case) -> bool:
-    assert other.plan is not None
-    model_ranks = other.plan.tp * other.plan.pp * other.plan.cp
-    same = (other.vendor, other.shape.hidden_size, other.shape.num_hidden_layers) == (
-        case.vendor,
-        case.shape.hidden_size,
-        case.shape.num_hidden_layers,
-    )
-    return (
-        same and 0.5 <= other.seq_len / case.seq_len <= 2 and case.devices * case.dies % (model_ranks * case.dies) == 0
-    )
-
-
-def _moved(near: Case, case: Case) -> Plan:
-    """The plan of another record on this one's devices and batch."""
+def _moved(near: Case, case: Case) -> Plan | None:
+    """The plan of another record on this one's devices and batch; None where the models differ or the sizes do not divide."""
     plan = near.plan
-    assert plan is not None
-    dp = max(case.devices // (plan.tp * plan.pp * plan.cp), 1)
-    steps = (
-        max(round(case.global_batch / (dp * plan.micro_batch)), 1)
-        if case.global_batch
-        else max(round(plan.micro_batches * plan.dp / dp), 1)
-    )
-    return replace(plan, dp=dp, micro_batches=steps, precision=case.precision)
+    same = (near.shape.hidden_size, near.shape.num_hidden_layers) == (case.shape.hidden_size, case.shape.num_hidden_layers)
+    if plan is None or near.vendor != case.vendor or not same or not 0.5 <= near.seq_len / case.seq_len <= 2:
+        return None
+    model_ranks = plan.tp * plan.pp * plan.cp
+    dp = case.devices // model_ranks
+    if case.devices % model_ranks:
+        return None
+    if not case.global_batch:
+        return replace(plan, dp=dp, micro_batches=max(round(plan.micro_batches * plan.dp / dp), 4 * plan.pp), precision=case.precision)
+    each, rest = divmod(case.global_batch, dp)
+    if rest or each < plan.pp:
+        return None
+    micro = next(b for b in range(min(plan.micro_batch, each), 0, -1) if each % b == 0)
+    return replace(plan, dp=dp, micro_batch=micro, micro_batches=each // micro, precision=case.precision)
 
 
 def _kind_reason(kind: str) -> str:
