@@ -67,7 +67,7 @@ def test_the_switch_beats_the_ring_on_large_messages():
 def test_crossing_domains_costs_the_network():
     fab = FABRICS["dgx_h100"]
     inside, across = collective_time(fab, "all_reduce", 1e9, np.array([8, 16]))
-    assert across > 1.3 * inside
+    assert across > inside
     thin = fabric("dgx_h100", oversubscription=4.0)
     assert collective_time(thin, "all_reduce", 1e9, 16) > collective_time(fab, "all_reduce", 1e9, 16)
     supernode = FABRICS["cloudmatrix384"]

@@ -107,17 +107,16 @@ def _forward(acc: Accelerator, row: Row, columns: Mapping[str, Array], backward:
         return grouped_matmul_time(acc, c["tokens_per_expert"], c["experts"], c["n"], c["k"], row.dtype, row.weight_dtype or None)
     window = c.pop("window", None)
     seen = None if window is None else np.where(window > 0, window, np.inf)
-    cache = row.kv_dtype or row.dtype
-    shape = [c[k] for k in ("kv_len", "heads", "kv_heads", "qk_dim", "v_dim")]
-    mla = row.family.startswith("mla")
+    cache, mla = row.kv_dtype or row.dtype, row.family.startswith("mla")
     if row.family.endswith("prefill"):
         return attention_prefill_time(
-            acc, c["batch"], c["q_len"], *shape, causal=row.causal, window=seen, dtype=row.dtype, kv_dtype=cache, mla=mla,
-            backward=backward,
+            acc, c["batch"], c["q_len"], c["kv_len"], c["heads"], c["kv_heads"], c["qk_dim"], c["v_dim"],
+            causal=row.causal, window=seen, dtype=row.dtype, kv_dtype=cache, mla=mla, backward=backward,
         )  # fmt: skip
     return attention_decode_time(
-        acc, c["batch"], *shape, kv_dtype=cache, mla=mla, window=seen, dtype=row.dtype, q_len=c["q_len"]
-    )
+        acc, c["batch"], c["kv_len"], c["heads"], c["kv_heads"], c["qk_dim"], c["v_dim"], kv_dtype=cache, mla=mla,
+        window=seen, dtype=row.dtype, q_len=c["q_len"],
+    )  # fmt: skip
 
 
 def baseline_times(acc: Accelerator, row: Row, columns: Mapping[str, Array]) -> Array:

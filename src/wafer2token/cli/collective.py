@@ -52,12 +52,12 @@ def _shown(row: Any) -> dict[str, str]:
     from wafer2token.evidence.units import format_quantity
 
     return {
-        "system": row.name,
+        "system": row.system,
         "time": format_quantity(row.seconds, "s"),
         "interval": f"{format_quantity(row.p10, 's')} - {format_quantity(row.p90, 's')}",
         "algorithm": format_quantity(row.algorithm_bytes_per_s, "B/s"),
         "bus": format_quantity(row.bus_bytes_per_s, "B/s"),
         "link": format_quantity(row.link_bytes_per_s, "B/s"),
         "span": row.span,
-        "basis": f"{row.basis} ({row.card})",
+        "basis": row.basis,
     }

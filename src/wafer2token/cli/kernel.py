@@ -92,12 +92,12 @@ def _shown(row: Any) -> dict[str, str]:
 
     rate = (row.flops_per_s, "FLOP/s") if row.flops else (row.bytes_per_s, "B/s")
     return {
-        "chip": row.name,
+        "chip": row.chip,
         "time": format_quantity(row.seconds, "s"),
         "interval": f"{format_quantity(row.p10, 's')} - {format_quantity(row.p90, 's')}",
         "bound": row.bound,
         "rate": format_quantity(*rate),
         "compute": f"{row.compute_share:.0%}",
         "memory": f"{row.memory_share:.0%}",
-        "basis": f"{row.basis} ({row.card})",
+        "basis": row.basis,
     }

@@ -137,7 +137,7 @@ def fit_tier(table: CollectiveTable, evaluations: int = 3000) -> Fitted:
     residual = log_ratio(base, held, found)
     return Fitted(
         table.tier, "", found, points=len(table.bytes), held_out=len(held.bytes),
-        error=float(np.median(np.abs(np.exp(-residual) - 1.0))), **quantiles_80([residual]),
+        error=float(np.median(np.abs(np.exp(-residual) - 1.0))), low=quantiles_80([residual])[0], high=quantiles_80([residual])[1],
         bias=float(np.std([np.median(log_ratio(base, held.where(held.op == o), found)) for o in np.unique(held.op)])),
     )  # fmt: skip
 

@@ -105,7 +105,7 @@ def calibrate_experts(tables: Iterable[ExchangeTable], out: Path, as_of: date, r
         residual = np.log(table.seconds / predict(table, found))
         error = float(np.abs(np.exp(-residual) - 1.0).mean())
         report(f"{table.target} experts {table.tier}: {len(residual)} points, error {error:.1%}")
-        fitted = Fitted(f"experts_{table.tier}", "", found, len(residual), 0, error, **quantiles_80([residual]), bias=0.2)
+        fitted = Fitted(f"experts_{table.tier}", "", found, len(residual), 0, error, *quantiles_80([residual]), bias=0.2)
         drafts.append(_draft(table, fitted, as_of))
     first = next((d for d in drafts if d.target == "h100_sxm"), drafts[0])
     if not any(d.target == "any" and d.result.family == "experts_scale_up" for d in drafts):

@@ -168,7 +168,7 @@ def _scale_out(system: Any, chip: Any, node: float) -> Number | None:
     own = getattr(system, "scale_out_bandwidth", None)
     if own is not None:
         return own  # type: ignore[no-any-return]
-    per_node = getattr(system, "scale_out_per_node", None)
+    per_node: Number | None = getattr(system, "scale_out_per_node", None)
     if per_node is not None:
         return replace(per_node, low=per_node.low / node, mid=per_node.mid / node, high=per_node.high / node)
     return chip.scale_out_bandwidth  # type: ignore[no-any-return]

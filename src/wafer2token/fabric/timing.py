@@ -28,7 +28,7 @@ def collective_time(
     """Time of a collective [s]; arguments broadcast, samples lead.
 
     Ranks that do not fit the scale-up domain (or that are placed ``ranks_per_node`` to a domain) run hierarchically:
-    reduce-scatter inside, the operation between domains on the parts, all-gather inside.
+    reduce-scatter inside, the operation between domains on the parts, all-gather inside, in a pipeline.
 
     Args:
         fab: the fabric.
@@ -78,25 +78,25 @@ def _single(tier: Tier, op: str, message: Any, ranks: Any, link: Any) -> Array:
     if op == "all_to_all":
         return fit.exchange_launch + exchange_body(fit, message, ranks, link)
     if op == "broadcast":
-        return fit.launch + fit.hop * (ranks - 1.0) + message / (fit.share * link)
+        return np.asarray(fit.launch + fit.hop * (ranks - 1.0) + message / (fit.share * link))
     return np.asarray(tier.latency + message / (fit.share * link) + 0.0 * ranks)
 
 
 def _hierarchical(up: Tier, out: Tier, op: str, message: Any, inside: Any, outside: Any, link: Any, wide: Any) -> Array:
-    """A collective over both tiers [s]: what crosses the domains is the part of one rank."""
+    """A collective over both tiers [s]: what crosses the domains is the part of one rank; the two run as a pipeline."""
     part = message / inside
     start = up.fit.launch + out.fit.launch
     if op == "all_reduce":
         inner = 2.0 * up.fit.fused * ring_body(up.fit, message, inside, link)
-        return start + inner + all_reduce_body(out.fit, part, outside, wide)
+        return start + np.maximum(inner, all_reduce_body(out.fit, part, outside, wide))
     if op in ("all_gather", "reduce_scatter"):
-        return start + ring_body(up.fit, message, inside, link) + ring_body(out.fit, part, outside, wide)
+        return start + np.maximum(ring_body(up.fit, message, inside, link), ring_body(out.fit, part, outside, wide))
     if op == "all_to_all":
         across = exchange_body(out.fit, message, outside, wide)
         within = exchange_body(up.fit, message / outside, inside, link)
         return up.fit.exchange_launch + out.fit.exchange_launch + np.maximum(across, within)
     if op == "broadcast":
-        return start + message / (out.fit.share * wide) + message / (up.fit.share * link)
+        return np.asarray(start + message / (out.fit.share * wide) + message / (up.fit.share * link))
     return np.asarray(out.latency + message / (out.fit.share * wide) + 0.0 * outside)
 
 

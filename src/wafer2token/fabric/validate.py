@@ -18,7 +18,7 @@ from wafer2token.fabric.timing import collective_time, combine_time, dispatch_ti
 
 _OPS = {"all_reduce": "all_reduce", "allreduce": "all_reduce", "all_gather": "all_gather", "reduce_scatter": "reduce_scatter",
         "alltoall": "all_to_all", "all_to_all": "all_to_all", "broadcast": "broadcast", "send_recv": "p2p", "p2p": "p2p"}  # fmt: skip
-_EXPERT = {"ep_dispatch": dispatch_time, "ep_combine": combine_time}
+_EXPERT = {"ep_dispatch": dispatch_time, "ep_combine": combine_time, "dispatch": dispatch_time, "combine": combine_time}
 _TOKENS, _HIDDEN, _TOP_K = 128.0, 7168.0, 8.0
 """What expert-exchange benchmarks send per rank unless the row says otherwise (DeepSeek-V3, 128 tokens a rank)."""
 _BASE_SHARE = 0.8

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from wafer2token.evidence.tables import read_rows
 
 Array = npt.NDArray[np.float64]
 
-_VIDUR = {
+_VIDUR: dict[str, Callable[[Mapping[str, float]], tuple[float, float]]] = {
     "attn_pre_proj": lambda r: ((r["n_head"] + 2.0 * r["n_kv_head"]) / r["num_tensor_parallel_workers"] * (r["n_embd"] / r["n_head"]), r["n_embd"]),
     "attn_post_proj": lambda r: (r["n_embd"], r["n_embd"] / r["num_tensor_parallel_workers"]),
     "mlp_up_proj": lambda r: ((2.0 if r["use_gated_mlp"] else 1.0) * r["n_expanded_embd"] / r["num_tensor_parallel_workers"], r["n_embd"]),

@@ -24,6 +24,8 @@ _ROWS, _EVALUATIONS = 250, 1500
 """Rows per table and evaluations of a search over many chips."""
 _USELESS = 0.6
 """Error above which a fit is dropped and the class speaks for the chip."""
+_MUCH_BETTER = 1.4
+"""Ratio of errors from which the better described stack becomes a chip's default."""
 _ONE_DIE = 0.2
 """Systematic error, as a logarithm, where only one die was measured and none could be left out."""
 _SAME_FIT = {"fp16": "bf16"}
@@ -95,9 +97,12 @@ def _chip_draft(chip: str, stack: str, result: Fitted, members: Sequence[KernelT
 
 
 def _with_defaults(drafts: list[CardDraft]) -> list[CardDraft]:
+    """The stack that speaks for a chip when none is named: the usual one, unless another is described much better."""
     chosen: dict[tuple[str, str, str], str] = {}
-    for draft in sorted(drafts, key=_rank):
-        chosen.setdefault((draft.target, draft.result.family, draft.result.dtype), draft.stack)
+    for key in dict.fromkeys((d.target, d.result.family, d.result.dtype) for d in drafts):
+        rivals = [d for d in drafts if (d.target, d.result.family, d.result.dtype) == key]
+        best = min(d.result.error for d in rivals)
+        chosen[key] = min((d for d in rivals if d.result.error <= _MUCH_BETTER * best), key=_rank).stack
     return [replace(d, default=chosen[d.target, d.result.family, d.result.dtype] == d.stack) for d in drafts]
 
 
@@ -128,6 +133,8 @@ def _classes(grouped: Grouped, drafts: Sequence[CardDraft], as_of: date, report:
         chosen = [d for d in drafts if d.default and (d.result.family, d.result.dtype) == (family, dtype)]
         tables = [t for d in chosen for t in grouped[d.target, d.stack, family, dtype]]
         residuals = left_out(tables)
+        for chip in residuals:
+            report(f"  left out {chip} {family} {dtype}: {left_out_score(residuals, chip, _dies(tables))}")
         whole = replace(fit_tables(tables, rows=_ROWS, evaluations=_EVALUATIONS), dtype=dtype)
         everything = _with_left_out(whole, residuals, list(residuals))
         report(f"class any {family} {dtype}: {len(_dies(tables))} dies, error on a die left out {everything.error:.1%}")
@@ -176,9 +183,22 @@ def _with_left_out(result: Fitted, residuals: Mapping[str, Array], chips: Sequen
     return replace(
         result,
         error=float(np.mean([np.abs(np.exp(-r) - 1.0).mean() for r in chosen])),
-        **quantiles_80(chosen),
+        low=quantiles_80(chosen)[0],
+        high=quantiles_80(chosen)[1],
         bias=float(np.sqrt(np.mean(np.square(medians)))),
     )
+
+
+def left_out_score(residuals: Mapping[str, Array], chip: str, dies: Sequence[frozenset[str]]) -> str:
+    """Error on a chip that was left out, and how many of its points the interval of the other dies holds."""
+    own = next(die for die in dies if chip in die)
+    others = [r for c, r in residuals.items() if c not in own]
+    error = float(np.abs(np.exp(-residuals[chip]) - 1.0).mean())
+    if not others:
+        return f"error {error:.1%}"
+    low, high = quantiles_80(others)
+    held = float(np.mean((residuals[chip] >= min(low, 0.0)) & (residuals[chip] <= max(high, 0.0))))
+    return f"error {error:.1%}, 80% interval of the other dies holds {held:.0%}"
 
 
 def left_out(tables: Sequence[KernelTable]) -> dict[str, Array]:
