@@ -237,7 +237,8 @@ def _speculative(plan: Plan, work: Mapping[str, Any], parallel: Mapping[str, Any
 
 def _eager(point: Mapping[str, Any], parallel: Mapping[str, Any]) -> bool:
     flags = set(point.get("flags") or ())
-    return bool(flags & {"enforce_eager", "eager_host_bound"}) or bool(parallel.get("eager"))
+    said = "eager regime" in str(point.get("notes") or "")
+    return said or bool(flags & {"enforce_eager", "eager_host_bound"}) or bool(parallel.get("eager"))
 
 
 def _overlapped(point: Mapping[str, Any], stack: str, parallel: Mapping[str, Any]) -> bool:
