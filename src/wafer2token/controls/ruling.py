@@ -85,6 +85,7 @@ class Finding:
     evidence: str
     lane: str
     informal: bool
+    in_scope: bool
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
@@ -369,7 +370,8 @@ def _ruling(deal: Transaction, who: Party, judged: list[Judged], book: Rulebook,
         import_verdict=entry, findings=findings, metrics=metrics(deal.card),
         missing=tuple(dict.fromkeys(m for f in deciding if f.match == "open" for m in f.missing)),
         assumptions=_assumptions(deal, who), notes=notes,
-        weakest_evidence=weakest_evidence(f.evidence for f in deciding), weakest_number=_weakest_number(deal, judged),
+        weakest_evidence=weakest_evidence(f.evidence for f in findings if f.in_scope and f.binding and f.lane == "export"),
+        weakest_number=_weakest_number(deal, judged),
     )  # fmt: skip
 
 
@@ -437,4 +439,5 @@ def _finding(j: Judged, deal: Transaction, book: Rulebook, view: View, near: flo
         missing=open_names(j) if match == "open" else (), settled=settled(j), replaced_by=j.replaced_by, declared_by=stated,
         citation=rule.citation, sources=rule.source, evidence=rule.text_evidence, lane=rule.lane,
         informal=rule.status == "reported_informal",
+        in_scope=binds > FALSE,
     )  # fmt: skip
