@@ -131,3 +131,14 @@ def test_equations_take_arrays():
 def test_a_chip_or_a_system_leads_to_its_item():
     assert item_card("h100_sxm").id == "h100_sxm"
     assert item_card("cloudmatrix384").id == "ascend_910c"
+
+
+def test_a_file_of_several_chips(tmp_path):
+    one = CHIP.format(tops=300, dies=ONE, more="")
+    both = "".join("[[card]]\n" + f'id = "{name}"' + one for name in ("a", "b"))
+    (tmp_path / "chips.toml").write_text(both)
+    assert item_card(f"{tmp_path}/chips.toml#b").id == "b"
+    with pytest.raises(InputError, match="one item is wanted"):
+        item_card(tmp_path / "chips.toml")
+    with pytest.raises(InputError, match="unknown item"):
+        item_card(f"{tmp_path}/chips.toml#c")

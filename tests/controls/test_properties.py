@@ -32,7 +32,7 @@ CHIP = {
 }
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=100)
 @given(day=DAYS, to=PLACES, party=PARTY, area=SIZE, io=RATE, dram=RATE, datacenter=CENTER, view=VIEW)
 def test_more_compute_is_never_freer_at_a_fixed_area(day, to, party, area, io, dram, datacenter, view):
     metrics = {
@@ -49,7 +49,7 @@ def test_more_compute_is_never_freer_at_a_fixed_area(day, to, party, area, io, d
     assert (np.diff(found.ceiling.astype(int)) >= 0).all()
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=100)
 @given(day=DAYS, to=PLACES, density=st.floats(0.2, 12), dram=RATE, datacenter=CENTER, view=VIEW)
 def test_more_compute_is_never_freer_at_a_fixed_density(day, to, density, dram, datacenter, view):
     found = permits(
@@ -59,7 +59,7 @@ def test_more_compute_is_never_freer_at_a_fixed_density(day, to, density, dram, 
     assert (np.diff(found.ceiling.astype(int)) >= 0).all()
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=100)
 @given(
     day=DAYS,
     to=PLACES,
@@ -99,7 +99,7 @@ def test_the_bands_of_the_tariff_open_again_above():
     assert duties == [None, 0.25, 0.25, None]
 
 
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=60)
 @given(
     name=st.sampled_from(["tpp", "pd"]), tpp=st.floats(100, 30000), area=SIZE, day=st.sampled_from(["2023-12-01", "2024-06-01", "2026-07-01"])
 )  # fmt: skip
@@ -115,7 +115,7 @@ def test_a_missing_value_never_clears_in_2022(name, tpp):
     assert str(permits(metrics, "2022-12-01").names()) != "free"
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=100)
 @given(area=st.floats(100, 3000), day=st.sampled_from(["2024-06-01", "2025-03-01"]))
 def test_settling_never_tightens_and_never_contradicts(area, day):
     metrics = {**CHIP, "tpp": TPP, "pd": np.where(TPP > 5000, np.nan, TPP / area)}

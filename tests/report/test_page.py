@@ -147,3 +147,9 @@ def test_browser_draws_every_chart(sections, tmp_path):
     assert not re.findall(r"CONSOLE.*", done.stderr)
     charts = sum(s.chart is not None for s in sections)
     assert done.stdout.count("<svg") == charts
+
+
+def test_long_times_are_read_in_days():
+    assert words.readable("s", 864_000) == (1 / 86400, "days")
+    assert words.readable("s", 5.0) == (1.0, "s")
+    assert words.readable("chip", 1e9) == (1.0, "chip")

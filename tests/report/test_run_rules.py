@@ -14,7 +14,7 @@ def test_systems_count_by_their_chip_and_each_chip_once():
     run = a_run(
         ("gb200_nvl72", "h20"), training=[SimpleNamespace(fleets=[fleet])], serving=[SimpleNamespace(on=("a800",))]
     )
-    assert chips_of(run) == ["gb200", "h20", "a800"]
+    assert chips_of(run) == ["gb200", "h20", "a800_sxm"]
 
 
 def test_the_dates_of_h20():

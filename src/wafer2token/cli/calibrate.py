@@ -11,8 +11,16 @@ from wafer2token.cli.output import emit, formats
 
 @click.command(name="calibrate")
 @click.argument("kind", type=click.Choice(["kernels"]))
-@click.option("--out", type=click.Path(file_okay=False), default="calibration", show_default=True, help="Folder for the cards.")
-@click.option("--aiconfigurator", type=click.Path(), is_flag=False, flag_value="", help="Folder of aiconfigurator-core; alone: the installed one.")
+@click.option(
+    "--out", type=click.Path(file_okay=False), default="calibration", show_default=True, help="Folder for the cards."
+)
+@click.option(
+    "--aiconfigurator",
+    type=click.Path(),
+    is_flag=False,
+    flag_value="",
+    help="Folder of aiconfigurator-core; alone: the installed one.",
+)
 @click.option("--points", type=click.Path(), multiple=True, help="Table of measured kernels (docs/points.md).")
 @click.option("--vidur", multiple=True, metavar="CHIP=FILE", help="Vidur profile of matrix products.")
 @click.option("--msmodeling", type=click.Path(), help="Folder of Huawei msmodeling operator tables.")

@@ -27,18 +27,22 @@ SHOWN = ("quarters", "drivers", "sobol", "claimants", "backtest", "posterior", "
 @click.option("--input", "about", default="reported_yield", show_default=True, help="With --show claimants: the contested input.")
 @click.option("--target", default="2027=1000000", show_default=True, metavar="YEAR=CHIPS", help="With --show way-round.")
 @click.option("--lose", default="NL", show_default=True, help="With --show suppliers: countries or suppliers lost, by comma.")
+@click.option("--given", "observations", metavar="IDS", help="Posterior given observations: 'all', or ids by comma (see --show backtest).")
 @click.option("--samples", default=4000, show_default=True, type=click.IntRange(10), help="Number of samples.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="The same seed gives the same bytes.")
+@click.option("--html", "page_file", type=click.Path(dir_okay=False), help="Also write the run as one HTML page with charts.")
 @click.option("--list", "list_only", is_flag=True, help="The bundled scenarios and the inputs that --set knows.")
 @formats
 def command(scenario: str | None, settings: tuple[str, ...], until: str, view: str | None, what: str, show: str, about: str,
-            target: str, lose: str, samples: int, seed: int, list_only: bool, fmt: str | None) -> None:  # fmt: skip
+            target: str, lose: str, observations: str | None, samples: int, seed: int, page_file: str | None, list_only: bool,
+            fmt: str | None) -> None:  # fmt: skip
     """Chips by quarter from wafers, dies, HBM and packaging; the stage that binds; what the answer rests on.
 
     \b
       w2t supply
       w2t supply --scenario hbm_gone --by pathway
       w2t supply --set "smic_wafers=60000 wafer/month@2026-07" --set reported_yield=FT --until 2027Q4
+      w2t supply --given all --by owner --what fleet
       w2t supply --show backtest
       w2t supply --show way-round --target 2027=1200000
     """
@@ -55,11 +59,34 @@ def command(scenario: str | None, settings: tuple[str, ...], until: str, view: s
         _suppliers(lose, fmt)
         return
     with progress(STEPS, "supply") as step:
-        result = supply(scenario, overrides=overrides, samples=samples, seed=seed, until=until, progress=step)
+        result = supply(scenario, overrides, samples, seed, until, step, _observations(observations))
+    if page_file:
+        _write_page(result, page_file)
     if show == "quarters":
         _quarters(result, view, what, fmt)
     else:
         _views(result, show, target, fmt)
+
+
+def _write_page(result: SupplyResult, page_file: str) -> None:
+    from pathlib import Path
+
+    from wafer2token.evidence.errors import InputError, Problem
+    from wafer2token.report.supply_page import supply_page
+
+    text = supply_page(result)
+    try:
+        Path(page_file).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InputError(Problem(f"cannot write the page: {error.strerror}", "--html", page_file)) from None
+    click.echo(f"wrote {page_file}", err=True)
+
+
+def _observations(text: str | None) -> tuple[str, ...] | None:
+    """Ids of observations: none of them, all that can be used (None), or those named."""
+    if text is None:
+        return ()
+    return None if text == "all" else tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def _quarters(result: SupplyResult, view: str | None, what: str, fmt: str | None) -> None:
@@ -147,7 +174,7 @@ def _table(result: SupplyResult, view: str | None, what: str) -> None:
     columns |= {"binds": "what binds", "assumed": "rests on assumed"}
     label = {"units": "delivered", "fleet": "in service", "h100e": "in service, in H100s (bf16),"}[what]
     shown = f"chips {label} by {view}, medians [thousands]" if view else "p5 - p50 - p95"
-    emit(rows, columns, f"{result.title} ({result.scenario}): {shown}; prior predictive, {result.samples:,} samples",
+    emit(rows, columns, f"{result.title} ({result.scenario}): {shown}; {result.nature}",
          note=_yearly(result))  # fmt: skip
     for name, text in result.inputs.changed.items():
         click.echo(f"set: {name} = {text}", err=True)

@@ -29,7 +29,9 @@ def _cell(value: Any) -> Any:
 
 
 def view(result: SupplyResult, show: str, target: str) -> View:
-    """One of the views that need a finished run."""
+    """One of the views that need a finished run; most of them count by whole years."""
+    if show not in ("worth", "shadow", "cost", "tools", "posterior"):
+        require_year(result.yearly("units.ascend"), result.quarters[-1])
     if show == "way-round":
         return way_round(result, target)
     views: dict[str, Callable[[SupplyResult], View]] = {
@@ -37,6 +39,14 @@ def view(result: SupplyResult, show: str, target: str) -> View:
         "knock-outs": knock_outs, "flows": flows, "cost": cost, "tools": tools,
     }  # fmt: skip
     return views[show](result)
+
+
+def require_year(years: Any, until: str) -> None:
+    """Refuses a view by year of a run that covers none."""
+    from wafer2token.evidence.errors import InputError, Problem
+
+    if not years:
+        raise InputError(Problem("the run covers no whole calendar year", "--until", until, remedy="end it at 2024Q4 or later"))
 
 
 def drivers(result: SupplyResult) -> View:
@@ -56,15 +66,19 @@ def drivers(result: SupplyResult) -> View:
 def backtest(result: SupplyResult) -> View:
     """Every published statement against the run."""
     from wafer2token.supply.backtest import backtest as score
+    from wafer2token.supply.backtest import usable
 
+    found = usable()
     rows: Rows = [
         {"by": s.by, "statement": s.statement, "measures": s.measures, "when": s.when, "said": s.value, "p5": s.p5, "p50": s.p50,
-         "p95": s.p95, "quantile": round(s.quantile, 2), "crps": s.crps, "id": s.id, "note": s.note}
+         "p95": s.p95, "quantile": round(s.quantile, 2), "crps": s.crps, "id": s.id, "note": s.note,
+         "weighs": "yes" if s.id in found else ""}
         for s in score(result)
     ]  # fmt: skip
     columns = {"by": "by", "statement": "is a", "measures": "of", "when": "when", "said": "said", "p50": "model p50",
-               "quantile": "quantile", "crps": "CRPS"}  # fmt: skip
-    return rows, columns, "published statements, one by one", "quantile: share of the run's samples at or below what was said"
+               "quantile": "quantile", "crps": "CRPS", "weighs": "in --given"}  # fmt: skip
+    note = f"quantile: share of the run's samples at or below what was said. With a likelihood: {', '.join(found)}"
+    return rows, columns, "published statements, one by one", note
 
 
 def posterior(result: SupplyResult) -> View:
@@ -232,6 +246,7 @@ def claimants(about: str, scenario: str | None, overrides: dict[str, Any], sampl
     from wafer2token.supply.sensitivity import by_claimant
 
     found = by_claimant(short(about), scenario=scenario, overrides=overrides, samples=samples, seed=seed, until=until)
+    require_year(next(iter(found.values())), until)
     rows: Rows = [
         {"by": by or "(not contested)", "year": year, "p5": p5, "p50": p50, "p95": p95}
         for by, years in found.items()

@@ -11,20 +11,18 @@ from wafer2token.study.result import RunResult
 from wafer2token.study.verdict import Verdict
 
 Table = tuple[str, dict[str, str], list[dict[str, Any]]]
-_ROW = {"item": "", "measure": "", "p5": "p5", "p50": "p50", "p95": "p95", "grade": "weakest"}
+_ROW = {"measure": "", "p5": "p5", "p50": "p50", "p95": "p95", "grade": "weakest"}
 
 
 def run_tables(result: RunResult) -> list[Table]:
     """The tables of a run, in the order of the chain."""
-    titles = {"supply": "Supply", "train": "Training", "serve": "Serving"}
     tables: list[Table] = []
     if quarters := result.details.get("supply", {}).get("quarters_table"):
         tables.append(("Ascend by quarter: chips made, what binds", {k: k for k in quarters[0]}, quarters))
-    for section, title in titles.items():
-        rows = [r.shown() for r in result.rows if r.section == section]
-        if rows:
-            columns = {k: v for k, v in _ROW.items() if k != "item" or any(r["item"] != section for r in rows)}
-            tables.append((f"{title}: p5 - p50 - p95", columns, rows))
+    supply = [r.shown() for r in result.rows if r.section == "supply"]
+    if supply:
+        tables.append(("Supply: p5 - p50 - p95", _ROW, supply))
+    tables += _engine_tables(result)
     tables += _pair_tables(result)
     if result.verdicts:
         columns = {
@@ -37,6 +35,24 @@ def run_tables(result: RunResult) -> list[Table]:
             "grade": "weakest",
         }
         tables.append(("Claims, each in its sense", columns, verdict_rows(result.verdicts, shown=True)))
+    return tables
+
+
+def _engine_tables(result: RunResult) -> list[Table]:
+    """One table per model trained or served: a row per fleet, a column per measure."""
+    tables: list[Table] = []
+    for section, title, left_out in (("train", "Training", "tokens/s per chip"), ("serve", "Serving", "")):
+        rows = [r for r in result.rows if r.section == section]
+        for model in dict.fromkeys(r.item.split(".")[0] for r in rows):
+            of_model = [r for r in rows if r.item.split(".")[0] == model and r.measure != left_out]
+            columns = {"on": "on", **{r.measure: r.measure for r in of_model}, "grade": "weakest"}
+            fleets = dict.fromkeys(r.item.split(".")[1] for r in of_model)
+            cells: list[dict[str, Any]] = [
+                {"on": f.replace("_x", " x"), **{r.measure: format_range(r.p5, r.p50, r.p95, r.unit) for r in of_model if r.item == f"{model}.{f}"},
+                 "grade": next(r.grade for r in of_model if r.item == f"{model}.{f}")}
+                for f in fleets
+            ]  # fmt: skip
+            tables.append((f"{title} {model}: p50 (p5-p95)", columns, cells))
     return tables
 
 

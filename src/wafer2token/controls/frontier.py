@@ -153,6 +153,9 @@ class _Question:
         return found.ceiling <= self.level, found.floor <= self.level
 
 
+_HAIR = 1e-12
+"""How far inside a strict limit the other axes are read, relative."""
+
 _IDLE = {"dram_bw_gbs": 0.0, "link_gbs": 0.0, "io_gbs": 0.0}
 
 
@@ -160,8 +163,8 @@ def _design(area: float, ask: _Question) -> Design:
     strongest = _strongest(area, ask)
     if strongest.sure == 0:
         raise InfeasibleError("no chip is let through", "ask for the verdict licence, or for another date")
-    cuts = _compute_cuts(area, ask)
-    inside = math.nextafter(strongest.sure, 0) if math.isfinite(strongest.sure) else max(cuts, default=1.0) * 2
+    largest = max((t for t in _thresholds("tpp", ask)), default=1.0)
+    inside = strongest.sure * (1 - _HAIR) if math.isfinite(strongest.sure) else largest * 2
     base = {"tpp": inside, "pd": inside / area}
     memory = _supremum({*_thresholds("dram_bw_gbs", ask)}, lambda v: ask.passes(**base, **{**_IDLE, "dram_bw_gbs": v}))
     links = {*_thresholds("link_gbs", ask), *_thresholds("io_gbs", ask)}
@@ -171,11 +174,13 @@ def _design(area: float, ask: _Question) -> Design:
 
 
 def _strongest(area: float, ask: _Question) -> Limit:
-    return _supremum(_compute_cuts(area, ask), lambda v: ask.passes(tpp=v, pd=v / area, **_IDLE))
+    """The limit of TPP at one area; on a density's own threshold the density is taken as written, not as a quotient."""
+    written = {c * area: c for c in _thresholds("pd", ask)}
 
+    def passes(tpp: Any) -> tuple[Any, Any]:
+        return ask.passes(tpp=tpp, pd=[written.get(float(v), float(v) / area) for v in tpp], **_IDLE)
 
-def _compute_cuts(area: float, ask: _Question) -> set[float]:
-    return {*_thresholds("tpp", ask), *(c * area for c in _thresholds("pd", ask))}
+    return _supremum({*_thresholds("tpp", ask), *written}, passes)
 
 
 def _supremum(cuts: set[float], passes: Callable[[Any], tuple[Any, Any]]) -> Limit:

@@ -17,7 +17,7 @@ from wafer2token.controls.metrics import (
     performance_density,
     tpp,
 )
-from wafer2token.evidence.errors import InputError
+from wafer2token.evidence.errors import InputError, Problem, unknown
 from wafer2token.evidence.number import Grade, Number, weakest
 from wafer2token.evidence.units import convert
 
@@ -41,7 +41,7 @@ class Metrics:
 
 
 def item_card(item: str | Path | ItemCard) -> ItemCard:
-    """The card of an item: a card, the path of a card file, an item's id or alias, or the id of a chip or system.
+    """The card of an item: a card, the path of a card file (``chips.toml#id`` for one of many), an item's id or alias, or the id of a chip or system.
 
     Raises:
         InputError: no such item (nearest names shown), or every problem of the file.
@@ -49,9 +49,9 @@ def item_card(item: str | Path | ItemCard) -> ItemCard:
     if isinstance(item, ItemCard):
         return item
     text = str(item)
-    if text.endswith(".toml"):
-        cards: list[ItemCard] = read_file(text, "item")
-        return cards[0]
+    path, _, name = text.partition("#")
+    if path.endswith(".toml"):
+        return _from_file(path, name)
     try:
         found: ItemCard = get("item", text)
     except InputError as error:
@@ -60,6 +60,17 @@ def item_card(item: str | Path | ItemCard) -> ItemCard:
             raise error from None
         return linked
     return found
+
+
+def _from_file(path: str, name: str) -> ItemCard:
+    cards: list[ItemCard] = read_file(path, "item")
+    names = [card.id for card in cards]
+    if name and name not in names:
+        raise InputError(unknown("item", name, names, path))
+    if not name and len(cards) != 1:
+        remedy = f"write {path}#{names[0]}" if names else "write a card"
+        raise InputError(Problem("one item is wanted", path, f"{len(cards)} cards", remedy=remedy))
+    return next(card for card in cards if not name or card.id == name)
 
 
 def _by_chip(name: str) -> ItemCard | None:

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from wafer2token.catalog.expression import Expression, type_of
 from wafer2token.catalog.kinds.rule import RuleCard
 from wafer2token.catalog.rule_variables import TYPES
 from wafer2token.controls.logic import FALSE, MISSING, OPEN, TRUE, Algebra, Reading, number, strict, truth
@@ -36,11 +35,6 @@ class Judged:
     replaced_by: str = ""
 
 
-def is_number(formula: Expression, known: Mapping[str, Any]) -> bool:
-    """Whether a definition is numeric."""
-    return type_of(formula.tree, {**TYPES, **dict.fromkeys(known, "number")}, []) == "number"
-
-
 def judge(
     rule: RuleCard,
     standing: Any,
@@ -64,8 +58,7 @@ def judge(
     env: dict[str, Any] = {**values, **parameters}
     how = Reading(algebra)
     for name, formula in rule.define.items():
-        numeric = is_number(formula, parameters)
-        env[name] = number(formula.tree, env) if numeric else truth(formula.tree, env, how)
+        env[name] = number(formula.tree, env) if name in rule.numeric else truth(formula.tree, env, how)
     judged = Judged(rule, standing, truth(rule.applies.tree, env, how))
     if scoped and isinstance(judged.scope, int) and judged.scope == FALSE:
         judged.hits = [FALSE] * len(rule.outcome)
@@ -143,7 +136,15 @@ def join(judged: Iterable[Judged], algebra: Algebra) -> Joined:
     return Joined(floor, algebra.most(floor, ceiling), algebra.most(floor, known))
 
 
+_EMPTY = {"number": MISSING, "date": MISSING, "truth": OPEN, "text": None}
+_ALL_MISSING: dict[str, Any] = {name: _EMPTY[kind] for name, kind in TYPES.items()}
+
+
 def missing_defaults() -> dict[str, Any]:
     """Every variable as missing."""
-    empty = {"number": MISSING, "date": MISSING, "truth": OPEN, "text": None}
-    return {name: empty[kind] for name, kind in TYPES.items()}
+    return dict(_ALL_MISSING)
+
+
+def missing(name: str) -> Any:
+    """A variable as missing."""
+    return _ALL_MISSING[name]

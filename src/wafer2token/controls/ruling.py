@@ -20,6 +20,7 @@ from wafer2token.controls.judge import (
     apply_replacements,
     join,
     judge,
+    missing,
     missing_defaults,
 )
 from wafer2token.controls.logic import FALSE, MISSING, OPEN, SCALAR, TRUE
@@ -84,6 +85,7 @@ class Finding:
     evidence: str
     lane: str
     informal: bool
+    in_scope: bool
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
@@ -185,7 +187,7 @@ def _read(value: Any, name: str) -> Any:
         return TRUE if value else FALSE
     if isinstance(value, (int, float)):
         return (float(value), float(value))
-    return missing_defaults()[name] if value is None else value
+    return missing(name) if value is None else value
 
 
 def parse_given(assignments: Iterable[str]) -> dict[str, Any]:
@@ -278,17 +280,23 @@ def allow(
         raise InputError(problems)
     deal = Transaction(item_card(item), to, from_, parse_date(on, book.horizon), party, hq, end_use, given or {})
     if deal.card.category == "computer":
-        return _computer(deal, locals())
+        return _computer(deal, view, after_horizon, with_unverified, settle, near, book)
     values, who = deal.values()
     judged = _judge_all(deal, values, book, view, after_horizon, with_unverified, settle)
     return _ruling(deal, who, judged, book, view, near)
 
 
-def _computer(deal: Transaction, arguments: Mapping[str, Any]) -> Ruling:
+def _computer(
+    deal: Transaction, view: View, after: AfterHorizon, unverified: bool, settle: bool, near: float, book: Rulebook
+) -> Ruling:
     """A computer follows the strictest IC that it contains (4A090 and the .z entries)."""
-    names = ("to", "on", "party", "from_", "hq", "end_use", "view", "after_horizon", "with_unverified", "settle", "near", "rules", "given")  # fmt: skip
-    options = {n: arguments[n] for n in names}
-    rulings = [allow(name, **options) for name in deal.card.contains]
+    rulings = [
+        allow(
+            name, deal.to, deal.on, deal.party, deal.origin, hq=deal.hq, end_use=deal.end_use, view=view,
+            after_horizon=after, with_unverified=unverified, settle=settle, near=near, rules=book, given=deal.given,
+        )
+        for name in deal.card.contains
+    ]  # fmt: skip
     if not rulings:
         raise InputError(
             Problem("a computer needs what it contains", f"item {deal.card.id}", allowed='contains = ["h100_sxm"]')
@@ -362,7 +370,8 @@ def _ruling(deal: Transaction, who: Party, judged: list[Judged], book: Rulebook,
         import_verdict=entry, findings=findings, metrics=metrics(deal.card),
         missing=tuple(dict.fromkeys(m for f in deciding if f.match == "open" for m in f.missing)),
         assumptions=_assumptions(deal, who), notes=notes,
-        weakest_evidence=weakest_evidence(f.evidence for f in deciding), weakest_number=_weakest_number(deal, judged),
+        weakest_evidence=weakest_evidence(f.evidence for f in findings if f.in_scope and f.binding and f.lane == "export"),
+        weakest_number=_weakest_number(deal, judged),
     )  # fmt: skip
 
 
@@ -389,8 +398,11 @@ def _notes(deal: Transaction, book: Rulebook, verdict: str, top: Finding | None)
         out.append(f"the facts begin on {book.begins}: nothing is known before")
     if metrics(deal.card).all_planar:
         out.append("all logic is planar: there is no applicable die area, so limbs that need a density are not met")
-    if verdict == "free" and deal.card.designer_hq == "CN" and deal.origin.upper() == "CN":
+    if verdict == "free" and deal.card.designer_hq == "CN" and destination(deal.origin).code == "CN":
         out.append("a domestic sale: no export; the General Prohibition 10 guidance still warns users abroad")
+    home = deal.card.designer_hq
+    if home not in ("", "US") and destination(deal.origin).code == "US":
+        out.append(f"asked from the United States; from {home}, its designer's country, ask with --from {home}")
     if top and top.declared_by:
         out.append(f"classified as declared: {top.declared_by}")
     return tuple(out)
@@ -427,4 +439,5 @@ def _finding(j: Judged, deal: Transaction, book: Rulebook, view: View, near: flo
         missing=open_names(j) if match == "open" else (), settled=settled(j), replaced_by=j.replaced_by, declared_by=stated,
         citation=rule.citation, sources=rule.source, evidence=rule.text_evidence, lane=rule.lane,
         informal=rule.status == "reported_informal",
+        in_scope=binds > FALSE,
     )  # fmt: skip

@@ -104,6 +104,10 @@ def split_lognormal(p5: float, p50: float, p95: float, u: Array) -> Array:
 
 
 def summary(samples: npt.ArrayLike) -> tuple[float, float, float]:
-    """p5, p50 and p95 over the leading axis of a sample array."""
-    p5, p50, p95 = np.percentile(np.asarray(samples, dtype=float), [5, 50, 95], axis=0)
+    """p5, p50 and p95 of the finite samples; all nan when there is none."""
+    values = np.asarray(samples, dtype=float)
+    finite = values[np.isfinite(values)]
+    if not finite.size:
+        return float("nan"), float("nan"), float("nan")
+    p5, p50, p95 = np.percentile(finite, [5, 50, 95])
     return float(p5), float(p50), float(p95)

@@ -53,7 +53,9 @@ def copy_time(
     card = _engine(fab.chip, span, engine)
     link = fab.pair_bandwidth if span == "scale_up" else fab.scale_out.bandwidth
     reached = np.asarray(link) * float(card.ratios["share"])
-    return np.asarray(size / blocked_rate(block, float(card.times["per_block"]), reached, float(card.ratios["overlap"])))
+    return np.asarray(
+        size / blocked_rate(block, float(card.times["per_block"]), reached, float(card.ratios["overlap"]))
+    )
 
 
 def engines(chip: str, span: str) -> list[Any]:

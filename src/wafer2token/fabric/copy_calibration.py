@@ -15,7 +15,13 @@ from wafer2token.fabric.copies import blocked_rate
 from wafer2token.fabric.network import Fabric, fabric
 
 SPACE: dict[str, Range] = {"per_block": (1e-8, 1e-6, 1e-4), "share": (0.05, 0.85, 1.0), "overlap": (1.0, 3.0, 8.0)}
-ENGINES = (("comm-domain", "hixl_communicator"), ("hixl_cs", "hixl"), ("FabricMem(AICPU", "fabricmem_aicpu"), ("FabricMem(Host", "fabricmem_host"), ("MemFabric", "memfabric"))
+ENGINES = (
+    ("comm-domain", "hixl_communicator"),
+    ("hixl_cs", "hixl"),
+    ("FabricMem(AICPU", "fabricmem_aicpu"),
+    ("FabricMem(Host", "fabricmem_host"),
+    ("MemFabric", "memfabric"),
+)
 """A word of the measured library -> the engine's name here, the first that fits."""
 
 
@@ -38,10 +44,16 @@ def calibrate_copies(
     for row in rows_of(rows):
         if row.op == "copy" and not row.skipped and not row.flag:
             span = row.span or "scale_up"
-            groups.setdefault((row.system, row.per, span, engine_of(row.library)), []).append((row.block, row.bytes / row.seconds))
+            groups.setdefault((row.system, row.per, span, engine_of(row.library)), []).append(
+                (row.block, row.bytes / row.seconds)
+            )
     tried = [_draft(key, points, as_of, report) for key, points in sorted(groups.items()) if len(points) >= 6]
     drafts = [d for d in tried if d.result.error <= _USELESS]
-    return write(out, "copies", drafts, "Block copies between two ranks; written by `w2t calibrate kernels`") if drafts else None
+    return (
+        write(out, "copies", drafts, "Block copies between two ranks; written by `w2t calibrate kernels`")
+        if drafts
+        else None
+    )
 
 
 def _draft(
@@ -53,7 +65,9 @@ def _draft(
     block, rate = (np.array(c) for c in zip(*points, strict=True))
 
     def residual(p: Mapping[str, float]) -> np.ndarray:
-        return np.asarray(np.log(blocked_rate(block, p["per_block"], np.asarray(link * p["share"]), p["overlap"]) / rate))
+        return np.asarray(
+            np.log(blocked_rate(block, p["per_block"], np.asarray(link * p["share"]), p["overlap"]) / rate)
+        )
 
     found = search(lambda p: float(np.abs(residual(p)).mean()), SPACE, 2000)
     left = residual(found)

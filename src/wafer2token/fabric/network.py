@@ -195,8 +195,24 @@ def _tier(name: str, chip: Any, size: float, bandwidth: Value, oversubscription:
     experts, _ = _fit_card(f"experts_{name}", chip.id, chip.vendor)
     exchange = {k: float(v) for group in (experts.times, experts.ratios) for k, v in group.items()}
     residual = card.fit
-    low, high, bias = (float(residual.low), float(residual.high), float(residual.bias)) if residual else (-0.4, 0.4, 0.4)
-    return Tier(name, size, bandwidth, given.get("latency", fit.launch), oversubscription, mesh, fit, ExpertFit(**exchange), card.id, basis, low, high, bias)
+    low, high, bias = (
+        (float(residual.low), float(residual.high), float(residual.bias)) if residual else (-0.4, 0.4, 0.4)
+    )
+    return Tier(
+        name,
+        size,
+        bandwidth,
+        given.get("latency", fit.launch),
+        oversubscription,
+        mesh,
+        fit,
+        ExpertFit(**exchange),
+        card.id,
+        basis,
+        low,
+        high,
+        bias,
+    )
 
 
 @cache

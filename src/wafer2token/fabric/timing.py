@@ -151,9 +151,13 @@ def _exchange(
         domains = n / inside
         far = _direct(out, direction, busiest * k, n, wide)
         copies = distinct(domains, k) * (1.0 - 1.0 / domains)
-        forwarded = _direct(out, direction, busiest * copies, domains, wide) + _direct(up, direction, busiest * k, inside, link)
+        forwarded = _direct(out, direction, busiest * copies, domains, wide) + _direct(
+            up, direction, busiest * k, inside, link
+        )
         limit = _direct(out, direction, busiest * k * np.minimum(LOW_LATENCY_TOKENS / np.maximum(t, 1.0), 1.0), n, wide)
-        time = np.where(n > up.size, np.where(t > LOW_LATENCY_TOKENS, np.maximum(np.minimum(far, forwarded), limit), far), time)
+        time = np.where(
+            n > up.size, np.where(t > LOW_LATENCY_TOKENS, np.maximum(np.minimum(far, forwarded), limit), far), time
+        )
     return np.asarray(np.where(n > 1, time, 0.0) * _lead(fab.scale, ndim))
 
 

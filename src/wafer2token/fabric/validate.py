@@ -107,7 +107,20 @@ def _row(raw: Mapping[str, str], default_id: str) -> Row:
     if op == "copy" and "RoCE" in raw.get("scope", ""):
         span = "scale_out"
     return Row(
-        identity, system, per, op, size, ranks, ranks / nodes, seconds, raw.get("library", ""), flag, source, "", span, block,
+        identity,
+        system,
+        per,
+        op,
+        size,
+        ranks,
+        ranks / nodes,
+        seconds,
+        raw.get("library", ""),
+        flag,
+        source,
+        "",
+        span,
+        block,
         "graph" in raw.get("library", "").lower() or "aiconfigurator" in f"{source} {raw.get('library', '')}".lower(),
     )
 
@@ -118,7 +131,13 @@ def _seconds(raw: Mapping[str, str], op: str, size: float, ranks: float) -> floa
     if raw.get("algbw_GBps"):
         return size / (float(raw["algbw_GBps"]) * 1e9)
     if raw.get("busbw_GBps"):
-        factor = 2.0 * (ranks - 1.0) / ranks if _OPS.get(op) == "all_reduce" else (ranks - 1.0) / ranks if _OPS.get(op) in ("all_gather", "reduce_scatter", "all_to_all") else 1.0
+        factor = (
+            2.0 * (ranks - 1.0) / ranks
+            if _OPS.get(op) == "all_reduce"
+            else (ranks - 1.0) / ranks
+            if _OPS.get(op) in ("all_gather", "reduce_scatter", "all_to_all")
+            else 1.0
+        )
         return size * factor / (float(raw["busbw_GBps"]) * 1e9)
     return math.nan
 
@@ -166,15 +185,25 @@ def _point(row: Row) -> Point:
         time = _time(fab, row)
     except (InputError, InfeasibleError, EvidenceError) as error:
         return Point(row.id, group, row.seconds, skipped=str(error).splitlines()[0], source=row.source)
-    tier = fab.scale_out if row.span == "scale_out" or (row.ranks > row.per_node >= 1 and row.ranks > fab.scale_up.size) else fab.scale_up
+    tier = (
+        fab.scale_out
+        if row.span == "scale_out" or (row.ranks > row.per_node >= 1 and row.ranks > fab.scale_up.size)
+        else fab.scale_up
+    )
     low, high = min(tier.low, 0.0), max(tier.high, 0.0)
     if tier.basis == "calibrated":
         low, high = -math.hypot(low, tier.bias), math.hypot(high, tier.bias)
     if row.op == "copy":
-        fit = next((c.fit for c in engines(fab.chip, row.span or "scale_up") if c.stack == engine_of(row.library)), None)
+        fit = next(
+            (c.fit for c in engines(fab.chip, row.span or "scale_up") if c.stack == engine_of(row.library)), None
+        )
         low, high = (min(float(fit.low), 0.0), max(float(fit.high), 0.0)) if fit else (low, high)
     size = row.bytes if not math.isnan(row.bytes) else _TOKENS * _HIDDEN * _TOP_K
-    tags = (f"flagged: {row.flag}",) if row.flag else ("collectives", f"{row.op}", f"collectives, {tier.basis}", _size_class(size))
+    tags = (
+        (f"flagged: {row.flag}",)
+        if row.flag
+        else ("collectives", f"{row.op}", f"collectives, {tier.basis}", _size_class(size))
+    )
     return Point(row.id, group, row.seconds, time, time * math.exp(low), time * math.exp(high), "s",
                  baseline=_baseline(tier, row, size), source=row.source, tags=tags)  # fmt: skip
 
@@ -191,7 +220,9 @@ def _time(fab: Fabric, row: Row) -> float:
         return float(_EXPERT[row.op](fab, _TOKENS, _HIDDEN, _TOP_K, row.ranks))
     per_node = row.per_node if row.per_node >= 1 and row.ranks > fab.scale_up.size else None
     span = "scale_out" if row.span == "scale_out" else None
-    return float(collective_time(fab, row.op, row.bytes, row.ranks, span=span, ranks_per_node=per_node, graph=row.graph))  # type: ignore[arg-type]
+    return float(
+        collective_time(fab, row.op, row.bytes, row.ranks, span=span, ranks_per_node=per_node, graph=row.graph)
+    )  # type: ignore[arg-type]
 
 
 def _baseline(tier: Tier, row: Row, size: float) -> float:

@@ -51,7 +51,7 @@ def chain_flow(flows: Mapping[str, float], tokens_per_chip: float | None) -> tup
         links.append(("chips", name_of(chip), dies))
     if tokens_per_chip and "ascend_910c" in chips:
         tokens = chips["ascend_910c"] * tokens_per_chip
-        nodes.append({"name": "tokens", "kind": "use", "text": f"{plain(tokens)} tokens/s if all decode"})
+        nodes.append({"name": "tokens", "kind": "use", "text": f"{plain(tokens)} tokens/s"})
         links.append((name_of("ascend_910c"), "tokens", in_chips["ascend_910c"]))
     return nodes, [{"source": a, "target": b, "value": v} for a, b, v in links if v > 0]
 

@@ -23,6 +23,8 @@ _ROWS = (
     Column("grade", "weakest grade", kind="grade"),
 )
 
+_MORE_IS_BETTER = ("tokens/s", "MFU")
+
 
 def run_page(result: RunResult) -> str:
     """The report of a run as one HTML file."""
@@ -156,6 +158,10 @@ def _fleet(row: Row) -> str:
     return name_of(row.item.split(".")[-1])
 
 
+def _place(row: Row) -> str:
+    return ", ".join(name_of(part) for part in row.item.split("."))
+
+
 def _bars(rows: Sequence[Row]) -> Chart:
     fleets = list(dict.fromkeys(_fleet(r) for r in rows))
     metrics = []
@@ -165,7 +171,8 @@ def _bars(rows: Sequence[Row]) -> Chart:
             f: (of_measure[f].p5, of_measure[f].p50, of_measure[f].p95) if f in of_measure else None for f in fleets
         }
         first = next(iter(of_measure.values()))
-        metrics.append({"name": measure, "unit": first.unit, "values": values, "grade": first.grade})
+        better = "higher" if any(word in measure for word in _MORE_IS_BETTER) else "lower"
+        metrics.append({"name": measure, "unit": first.unit, "values": values, "better": better, "grade": first.grade})
     return side_by_side(fleets, metrics)
 
 
@@ -197,7 +204,7 @@ def _claims(result: RunResult) -> Section | None:
 
 def _drivers(result: RunResult) -> list[Section]:
     out = []
-    called = {r.name: r.measure for r in result.rows}
+    called = {r.name: r.measure if r.section == "supply" else f"{r.measure}, {_place(r)}" for r in result.rows}
     for i, name in enumerate(dict.fromkeys(d.result for d in result.drivers)):
         drivers = [{"name": d.name, "low": d.low, "high": d.high, "at_low": "lowest tenth", "at_high": "highest tenth"}
                    for d in result.drivers if d.result == name]  # fmt: skip

@@ -12,6 +12,7 @@ from wafer2token.report.blocks import Section
 from wafer2token.report.charts import status_timeline
 from wafer2token.report.names import name_of
 from wafer2token.study.result import RunResult
+from wafer2token.study.scenario import entity
 
 SINCE = date(2022, 1, 1)
 
@@ -48,8 +49,9 @@ def chips_of(result: RunResult) -> list[str]:
     used = [name for pair in result.pairs() for name in pair]
     used += [fleet.on for training in scenario.training for fleet in training.fleets]
     used += [name for service in scenario.serving for name in service.on]
-    chips = (catalog.get("system", n).chip if n in catalog.all_cards("system") else n for n in used)
-    return [chip for chip in dict.fromkeys(chips) if chip in catalog.all_cards("chip")]
+    cards = [entity(name) for name in used]
+    chips = (card.chip if kind == "system" else card.id for kind, card in cards)
+    return [chip for chip in dict.fromkeys(chips) if chip]
 
 
 def _reason(span: Span) -> str:

@@ -36,6 +36,11 @@ def prefixed(unit: str) -> bool:
     return bool(_PREFIXED.match(unit))
 
 
+def readable(unit: str, size: float) -> tuple[float, str]:
+    """(factor, unit) that suits values of a size on an axis: long times in days, everything else as it is."""
+    return (1 / 86400, "days") if unit == "s" and size >= 2 * 86400 else (1.0, unit)
+
+
 def amount(value: float | None, unit: str = "", digits: int = 3) -> str:
     """A value with its unit: shares as percent (unit ``%``), SI units with a prefix, everything else as a count."""
     if value is None or not math.isfinite(value):

@@ -64,7 +64,9 @@ def calibrate(
     exchange = list(_exchange_tables(aiconfigurator, operators))
     copies = [row for path in collective_points for row in read_rows(path)]
     if not (kernels or collectives or exchange or copies):
-        raise InputError(Problem("nothing to calibrate from", remedy="name at least one table, such as --points gemm.csv"))
+        raise InputError(
+            Problem("nothing to calibrate from", remedy="name at least one table, such as --points gemm.csv")
+        )
     files: list[Path] = []
     if kernels:
         from wafer2token.chip.calibration.pipeline import calibrate_kernels
@@ -86,7 +88,9 @@ def calibrate(
     return Calibration(kind, tuple(str(f) for f in files), tuple(lines))
 
 
-def _kernel_tables(package: str | None, points: Sequence[str], vidur: Sequence[str], msmodeling: str | None) -> list[Any]:
+def _kernel_tables(
+    package: str | None, points: Sequence[str], vidur: Sequence[str], msmodeling: str | None
+) -> list[Any]:
     from wafer2token.chip.calibration import aiconfigurator as aic
     from wafer2token.chip.calibration.others import read_msmodeling, read_vidur
     from wafer2token.chip.points import as_tables, rows_of
@@ -127,7 +131,9 @@ def _exchange_tables(package: str | None, operators: str | None) -> list[Any]:
     if package is not None:
         links = {c: get("chip", c).scale_up_bandwidth for c in aic.CHIPS.values()}
         known = {c: float(v) for c, v in links.items() if v is not None}
-        tables += read_aiconfigurator(aic.package_data(package or None), {k: v for k, v in aic.CHIPS.items() if v in known}, known)
+        tables += read_aiconfigurator(
+            aic.package_data(package or None), {k: v for k, v in aic.CHIPS.items() if v in known}, known
+        )
     if operators is not None:
         tables += read_operators(read_entries(operators))
     return tables

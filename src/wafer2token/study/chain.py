@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from wafer2token import catalog
 from wafer2token.study.comparison import Measure
 from wafer2token.study.graph import Graph
 from wafer2token.study.jobs import Job, Outcome
@@ -19,13 +19,13 @@ TRAIN_MEASURES = (
     Measure("step_time", "training: step time", "s", False),
     Measure("mfu", "training: MFU", "1", True),
     Measure("tokens_per_s_per_chip", "training: tokens/s per chip", "token/s", True),
-    Measure("time", "training: time with failures", "s", False),
+    Measure("time", "training: time", "s", False),
     Measure("cost", "training: cost", "USD", False),
 )
 SERVE_MEASURES = (
     Measure("prefill_per_chip", "serving: prefill tokens/s per chip", "token/s", True),
     Measure("decode_per_chip", "serving: decode tokens/s per chip", "token/s", True),
-    Measure("cost_per_mtok", "serving: cost per million output tokens", "USD", False),
+    Measure("cost_per_mtok", "serving: cost per Mtok out", "USD", False),
 )
 
 
@@ -46,10 +46,10 @@ def jobs(scenario: Scenario) -> list[Job]:
 
 def training_jobs(training: Training, samples: int, seed: int) -> list[Job]:
     """One job per fleet."""
-    model = catalog.get("model", training.model).id
+    model = slug(training.model)
     return [
         Job(f"train.{model}.{entity(f.on)[1].id}_x{f.chips}", f"best plan for {model} on {f.chips} chips of {f.on}", training_job,
-            {"model": model, "on": f.on, "chips": f.chips, "tokens": positive(training.tokens, "token"), "plan": f.plan or None, "dtype": f.dtype,
+            {"model": training.model, "on": f.on, "chips": f.chips, "tokens": positive(training.tokens, "token"), "plan": f.plan or None, "dtype": f.dtype,
              "samples": samples, "seed": seed})
         for f in training.fleets
     ]  # fmt: skip
@@ -57,12 +57,17 @@ def training_jobs(training: Training, samples: int, seed: int) -> list[Job]:
 
 def serving_jobs(service: Service, samples: int, seed: int) -> list[Job]:
     """One job per system."""
-    model = catalog.get("model", service.model).id
+    model = slug(service.model)
     return [
         Job(f"serve.{model}.{entity(on)[1].id}", f"steady state of {model} on {on}", serving_job,
-            {"model": model, "on": on, "isl": service.isl, "osl": service.osl, "tpot": positive(service.tpot, "s"), "samples": samples, "seed": seed})
+            {"model": service.model, "on": on, "isl": service.isl, "osl": service.osl, "tpot": positive(service.tpot, "s"), "samples": samples, "seed": seed})
         for on in service.on
     ]  # fmt: skip
+
+
+def slug(model: str) -> str:
+    """A model's name as part of a dotted name: "deepseek-ai/DeepSeek-R1" -> "deepseek_r1"."""
+    return re.sub(r"[^a-z0-9]+", "_", model.rsplit("/", 1)[-1].lower()).strip("_")
 
 
 def rows(outcome: Outcome) -> list[tuple[str, str, str, str]]:

@@ -75,7 +75,7 @@ def training_slowdown(graph: Graph, details: Mapping[str, Any]) -> list[Verdict]
                 "5/3 to 7/3",
                 name,
                 within(graph, name, 5 / 3, 7 / 3),
-                f"factors: {medians}",
+                f"factors: {medians}; {_precisions(details, ours, theirs)}",
             )
         )
         chips = graph.add(f"{base}.slowdown_equal_chips", "1", economics.slowdown, "the same with tokens/s per chip in place of MFU",
@@ -85,6 +85,12 @@ def training_slowdown(graph: Graph, details: Mapping[str, Any]) -> list[Verdict]
     if not out:
         raise EvidenceError("the scenario trains no model on both an Ascend and an NVIDIA fleet")
     return out
+
+
+def _precisions(details: Mapping[str, Any], ours: str, theirs: str) -> str:
+    """In which precision the two trained; utilisation is of that precision's peak."""
+    here, there = (details.get(p, {}).get("answer", {}).get("precision", "?") for p in (ours, theirs))
+    return f"both in {here}" if here == there else f"{here} there against {there} here, each of its own peak"
 
 
 def _rate_ratio(graph: Graph, base: str, ours: str, theirs: str) -> str:

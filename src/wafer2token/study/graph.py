@@ -178,8 +178,7 @@ def _flat(values: Array) -> Array:
     """Samples of a series count by their last entry, the end of the series."""
     while values.ndim > 1:
         values = values[..., -1]
-    finite = values[np.isfinite(values)]
-    return finite if finite.size else np.zeros(1)
+    return values
 
 
 def _summary(function: Callable[..., Any]) -> str:

@@ -59,7 +59,7 @@ class Work:
             ("decode tokens/s per chip", self.decode_tokens_per_s, self.base_decode_tokens_per_s),
         ]
         return [
-            {"what": w, "design": f"{d:,.4g}", "base": f"{b:,.4g}", "ratio": f"{d / b:.0%}"} for w, d, b in pairs
+            {"what": w, "design": _rate(d), "base": _rate(b), "ratio": f"{d / b:.0%}"} for w, d, b in pairs
         ] + [{"what": "time per output token", "design": format_quantity(self.tpot_s, "s"), "base": "", "ratio": ""}]
 
     def to_dict(self) -> dict[str, Any]:
@@ -94,7 +94,7 @@ def permitted(design: Design, model_id: str, base: str = "h100_sxm", isl: int = 
     ]
     (fill, step), (base_fill, base_step) = times
     return Work(
-        design.area_mm2, shape.id, chip.id, chips, float(limited.peaks["bf16"]), float(limited.hbm_bytes_per_s),
+        design.area_mm2, model_id, chip.id, chips, float(limited.peaks["bf16"]), float(limited.hbm_bytes_per_s),
         isl / fill / chips, batch / step / chips, step, isl / base_fill / chips, batch / base_step / chips, isl, batch,
     )  # fmt: skip
 
@@ -105,6 +105,10 @@ def at_limit(chip: Accelerator, design: Design) -> Accelerator:
     factor = design.tpp.sure * 1e12 / total if math.isfinite(design.tpp.sure) else 1.0
     memory = min(float(chip.hbm_bytes_per_s), design.dram_bw_gbs.sure * 1e9)
     return replace(chip, peaks={k: v * factor for k, v in chip.peaks.items()}, hbm_bytes_per_s=memory)
+
+
+def _rate(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
 
 
 def _bits(dtype: str) -> int:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+import numpy as np
+
 from wafer2token.evidence.sampling import summary
 from wafer2token.evidence.units import format_quantity
 from wafer2token.study.folder import csv_bytes
@@ -40,7 +42,11 @@ class Row:
 def row(graph: Graph, section: str, item: str, measure: str, name: str, note: str = "") -> Row:
     """A row from a quantity of the graph; a series counts by its last step."""
     values = graph.values[name]
-    p5, p50, p95 = summary(values[..., -1] if values.ndim > 1 else values)
+    values = values[..., -1] if values.ndim > 1 else values
+    p5, p50, p95 = summary(values)
+    share = float(np.isfinite(values).mean())
+    if share < 1:
+        note = f"{note}; defined in {share:.0%} of the samples".removeprefix("; ")
     return Row(section, item, measure, graph.quantities[name].unit, p5, p50, p95, graph.grade(name), name, note)
 
 

@@ -66,7 +66,7 @@ def judge(
     ``grade`` is given where the evidence does not stand in the graph, such as a date.
     """
     values = graph.values[quantity]
-    p5, p50, p95 = summary(values[np.isfinite(values)] if np.isfinite(values).any() else np.zeros(1))
+    p5, p50, p95 = summary(values)
     probability = float(np.mean(holds))
     return Verdict(claim, sense, claimed, graph.quantities[quantity].unit, p5, p50, p95, probability, finding(probability),
                    grade or graph.grade(quantity), conditions, quantity)  # fmt: skip

@@ -71,13 +71,14 @@ def drivers_of(result: SupplyResult, values: Array, quarter: int, top: int = 10)
 
 
 def rests_on(result: SupplyResult, name: str = "units.ascend") -> list[tuple[str, ...]]:
-    """For every quarter, the assumed inputs that move a result notably, strongest first."""
+    """For every quarter, the assumed inputs that move a result notably (beyond chance), strongest first."""
     target = ranks(result[name])
+    notable = max(NOTABLE, 3.0 / np.sqrt(result.samples))
     out = []
     for quarter in range(len(result.quarters)):
         inputs = moving(result.inputs, quarter)
         names = [n for n in inputs if result.inputs.cards[n].value.grade == "assumed"]
         correlations = np.abs(target[:, quarter] @ ranks(np.stack([inputs[n] for n in names], axis=1)))
         order = np.argsort(-correlations)
-        out.append(tuple(names[i] for i in order if correlations[i] >= NOTABLE))
+        out.append(tuple(names[i] for i in order if correlations[i] >= notable))
     return out

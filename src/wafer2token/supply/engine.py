@@ -264,8 +264,8 @@ class Packaging:
 class Pipeline:
     """Ascend dies between the fab and the packaging door, and how many more Huawei takes.
 
-    In every quarter it takes as many of the planned dies as bring what it holds and has on the way up to `cover`
-    quarters of its package capacity, the newer dies first.
+    In every quarter it takes as many of the planned dies as bring what it holds and has on the way, bank dies left out,
+    up to `cover` quarters of its package capacity, the newer dies first.
     """
 
     def __init__(self, inputs: Inputs, arriving: Supplies):
@@ -322,7 +322,7 @@ def package(inputs: Inputs, arriving: Supplies) -> Packaging:
     pair_stacks = singles * 2.0 * inputs.now("stacks_910b") + (1.0 - singles) * inputs.now("stacks_910c")
     for q in range(count):
         stock["bank"] = stock["bank"] + arriving.dies["bank"][:, q]
-        arrived = pipeline.step(q, stock["bank"] + stock["910"] + stock["950"], arriving.assembly[:, q])
+        arrived = pipeline.step(q, stock["910"] + stock["950"], arriving.assembly[:, q])
         stock["910"] = stock["910"] + arrived["ascend_910"]
         stock["950"] = stock["950"] + arrived["ascend_950"]
         stock["stacks"] = stock["stacks"] + stacks_in[:, q]

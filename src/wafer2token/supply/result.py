@@ -17,7 +17,7 @@ from wafer2token.evidence.errors import InputError, unknown
 from wafer2token.supply.engine import STAGES, Packaging, Supplies
 from wafer2token.supply.fleet import BASES, MAKERS, PATHWAYS, Key, Worth, owner_shares
 from wafer2token.supply.inputs import Inputs
-from wafer2token.supply.timeline import Timeline
+from wafer2token.supply.timeline import QUARTER_S, Timeline
 
 Array = NDArray[np.float64]
 VIEWS = ("chip", "pathway", "owner", "maker")
@@ -42,6 +42,15 @@ class SupplyResult:
     fleet: Mapping[Key, Array] = field(repr=False)
     worths: Mapping[str, Worth] = field(repr=False)
     power: Array = field(repr=False)
+    given: tuple[str, ...] = ()
+    effective_samples: float = float("nan")
+
+    @property
+    def nature(self) -> str:
+        """What the samples are: a prior predictive, or a posterior given named observations."""
+        if not self.given:
+            return f"prior predictive, {self.samples:,} samples"
+        return f"posterior given {', '.join(self.given)}, {self.effective_samples:,.0f} effective samples"
 
     @property
     def timeline(self) -> Timeline:
@@ -140,7 +149,8 @@ class SupplyResult:
         }  # fmt: skip
         return {
             "kind": "supply",
-            "likelihood": "none: a prior predictive",
+            "likelihood": ", ".join(self.given) or "none: a prior predictive",
+            "nature": self.nature,
             "scenario": self.scenario,
             "title": self.title,
             "seed": self.seed,
@@ -186,6 +196,7 @@ def _named(result: SupplyResult) -> Iterator[tuple[str, tuple[Array, str]]]:
         yield f"h100e.{basis}", (total, "h100e")
         yield f"h100e.usable.{basis}", (total + result.inputs.now("rented_h100e"), "h100e")
     yield "power", (result.power, "W")
+    yield "energy", (result.power * QUARTER_S, "J/quarter")
     history = result.timeline.history
     for use, wafers in result.arriving.wafers.items():
         yield f"wafers.{use}", (wafers[:, history:], "wafer/quarter")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from wafer2token import catalog
 from wafer2token.evidence.errors import InputError, Problem
 from wafer2token.evidence.number import Number
-from wafer2token.supply import engine, fleet
+from wafer2token.supply import condition, engine, fleet
 from wafer2token.supply.inputs import Inputs, read_inputs
 from wafer2token.supply.result import SupplyResult
 from wafer2token.supply.scenario import ACTUAL, Scenario, check, check_expected, read_scenario
@@ -25,8 +25,10 @@ def supply(
     seed: int = 0,
     until: str = "2028Q4",
     progress: Progress | None = None,
+    given: Sequence[str] | None = (),
 ) -> SupplyResult:
-    """Chips by quarter from wafers, dies, HBM and packaging, and what binds: a prior predictive of the inputs.
+    """Chips by quarter from wafers, dies, HBM and packaging, and what binds: a prior predictive of the inputs, or a
+    posterior given observations.
 
     Args:
         scenario: id of a bundled scenario, path of a TOML file, a Scenario, or None for history as it went.
@@ -35,9 +37,11 @@ def supply(
         samples: number of samples; the same seed draws the same quantile for every name, whatever else changes.
         until: last quarter, as 2028Q4, 2028-12 or 2028.
         progress: called with the name of each step as it begins.
+        given: ids of observations to condition on, None for all that have a likelihood; none of them by default.
 
     Raises:
         InputError: unknown names, wrong units, contradictions; all of an input at once.
+        EvidenceError: an observation without a likelihood, or too few samples left to say anything.
     """
     if samples < 1:
         raise InputError(Problem("too few samples", "samples", samples, "1 or more"))
@@ -52,7 +56,7 @@ def supply(
         check(inputs, plan)
         result = evaluate(inputs, plan, step)
         check_expected(result, plan)
-        return result
+        return result if given == () else condition.given(result, given)
 
 
 def evaluate(inputs: Inputs, plan: Scenario | None = None, progress: Progress | None = None) -> SupplyResult:
@@ -87,6 +91,10 @@ def evaluate(inputs: Inputs, plan: Scenario | None = None, progress: Progress | 
 def _chip_numbers(changes: Mapping[str, Any]) -> dict[str, Number]:
     from wafer2token.evidence.units import parse_quantity
 
+    dated = [Problem("a chip's number holds for the whole run", name, value, remedy=f"write {name.partition('@')[0]}={value}")
+             for name, value in changes.items() if "@" in name]  # fmt: skip
+    if dated:
+        raise InputError(dated)
     out = {}
     for name, value in changes.items():
         known = catalog.number(name)

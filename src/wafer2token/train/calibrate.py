@@ -24,19 +24,20 @@ Array = npt.NDArray[np.float64]
 SOFT = 0.1
 # parameter -> (scope, prior mean, prior standard deviation), in the scale of its link: logarithms for multipliers and seconds, logits for shares
 PRIORS: dict[str, tuple[tuple[str, float, float], ...]] = {
-    "kernel": (("vendor", 0.1, 0.3), ("family", 0.0, 0.15), ("precision", 0.0, 0.25), ("stack", 0.0, 0.12)),
-    "attention": (("vendor", 0.1, 0.3), ("family", 0.0, 0.15), ("unfused", 0.2, 0.3)),
+    "kernel": (("vendor", 0.1, 0.3), ("family", 0.0, 0.15), ("precision", 0.0, 0.4), ("stack", 0.0, 0.2)),
+    "attention": (("vendor", 0.1, 0.3), ("family", 0.0, 0.3), ("unfused", 0.2, 0.3)),
     "expert": (("vendor", 0.2, 0.4),),
     "vector": (("vendor", 0.2, 0.3), ("stack", 0.0, 0.2)),
     "launch": (("vendor", -12.0, 0.5),),
-    "per_micro_batch": (("vendor", -7.5, 1.0),),
+    "per_micro_batch": (("vendor", -7.5, 0.5),),
     "straggling": (("vendor", -5.0, 1.0),),
     "tensor_hidden": (("stack", 0.0, 1.0),),
     "expert_hidden": (("vendor", 0.0, 1.0),),
     "data_hidden": (("stack", 1.5, 1.0),),
+    "pipeline_hidden": (("stack", 0.0, 1.0),),
     "data_slowdown": (("stack", 0.1, 0.5),),
 }
-SHARES = ("tensor_hidden", "expert_hidden", "data_hidden")
+SHARES = ("tensor_hidden", "expert_hidden", "data_hidden", "pipeline_hidden")
 CONTEXT_HIDDEN = 0.5
 
 
@@ -139,6 +140,7 @@ def software(task: Problem, theta: Array) -> Software:
         context_hidden=np.where(task.off, 0.0, CONTEXT_HIDDEN),
         expert_hidden=shares["expert_hidden"],
         data_hidden=shares["data_hidden"],
+        pipeline_hidden=shares["pipeline_hidden"],
         data_slowdown=np.exp(link["data_slowdown"]),
         micro_batch_s=np.exp(link["per_micro_batch"]),
         straggling=np.exp(link["straggling"]),

@@ -133,14 +133,13 @@ def step_traffic(
     or per layer and micro-batch (ZeRO 3)."""
     tp, cp, dp, pp = (np.asarray(getattr(plan, n), float) for n in ("tp", "cp", "dp", "pp"))
     tokens = np.asarray(plan.micro_batch, float) * seq_len / cp
-    spread = np.where(np.asarray(plan.sequence_parallel), tp, 1.0)
     inner = tp * cp * dp
     p2p = np.where(
         pp > 1,
         links.collective_time(
             fab,
             "p2p",
-            tokens * shape.hidden_size * 2.0 / spread,
+            tokens * shape.hidden_size * 2.0 / tp,
             np.full_like(pp, 2.0),
             ranks_per_node=np.where(inner * 2 <= domain, 2.0, 1.0),
         ),

@@ -139,6 +139,8 @@ def layer_work(
         seq_len: tokens per sequence; a rank holds micro_batch * seq_len / cp of them.
         fused_attention: whether scores stay on chip (flash attention) or go through memory.
     """
+    if kind.attention == "linear":
+        raise EvidenceError(f"{shape.id}: training of linear attention is not modelled; no kernel was measured")
     tp, cp = np.asarray(plan.tp, float), np.asarray(plan.cp, float)
     tokens = np.asarray(plan.micro_batch, float) * seq_len / cp
     dtype, wide = gemm_dtype(acc, plan.precision), gemm_dtype(acc, "bf16")

@@ -11,7 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from wafer2token.evidence.errors import W2TError
+from wafer2token.catalog import get, ids
+from wafer2token.evidence.errors import InputError, W2TError
+from wafer2token.train.calibration import stack_of, vendor_of
 from wafer2token.train.plan import RECOMPUTE, SCHEDULES, Plan
 from wafer2token.workload import ModelShape, model
 
@@ -19,10 +21,13 @@ Record = Mapping[str, Any]
 EXPRESSIBLE = ("pretrain_steady_state", "finetune", "sft", "full_run")
 TARGETS = {
     "tokens_per_s_per_device": "token/s",
+    "tokens_per_s_total": "token/s",
+    "tokens_per_s": "token/s",
     "step_time_s": "s",
     "tflops_per_device": "TFLOP/s",
     "mfu": "1",
     "samples_per_s_total": "1/s",
+    "samples_per_s": "1/s",
     "total_gpu_hours": "h",
 }
 CHIPS = {
@@ -52,6 +57,7 @@ CHIPS = {
     "mi355x": ("mi355x", 1),
     "v100": ("v100_sxm2_32", 1),
 }
+TWO_RANKS = ("ascend_910c", "ascend_910c_560t")
 LINEAR_BIAS = ("bloom", "baichuan-13b", "baichuan2-13b", "baichuan_13b", "baichuan2_13b")
 """Models whose attention scores carry a linear bias (ALiBi)."""
 BINS = {"910b1": "ascend_910b1", "910b3": "ascend_910b3", "910b4": "ascend_910b4", "b1 64gb": "ascend_910b1"}
@@ -95,8 +101,8 @@ class Case:
 
     @property
     def vendor(self) -> str:
-        """First word of the chip id."""
-        return self.chip.split("_")[0]
+        """Vendor word as the training cards spell it."""
+        return vendor_of(str(get("chip", self.chip).vendor)) if self.chip in ids("chip") else "any"
 
 
 @dataclass(frozen=True)
@@ -143,7 +149,7 @@ def read_case(record: Record, shapes: Mapping[str, ModelShape], lists_chunks: bo
 
     ``lists_chunks`` says that this source prints schedules, so that a missing one is plain 1F1B and not unknown.
     """
-    kind, target = str(record.get("kind", "")), str(record.get("target_metric", ""))
+    kind, target = str(record.get("kind") or "pretrain_steady_state"), str(record.get("target_metric", ""))
     if str(record.get("grade", "")) == "D":
         raise CannotExpressError("grade D: implausible, not to be used")
     if kind not in EXPRESSIBLE:
@@ -151,10 +157,12 @@ def read_case(record: Record, shapes: Mapping[str, ModelShape], lists_chunks: bo
     if target not in TARGETS or not (record.get("measured") or {}).get(target):
         raise CannotExpressError(f"no measured value of a known kind ({target})")
     hardware, split = record.get("hardware") or {}, dict(record.get("parallelism") or {})
-    chip, dies, node = machine(hardware, split)
+    chip, dies, node = machine(hardware)
     seq_len = record.get("seq_len")
     if not seq_len:
         raise CannotExpressError("sequence length not stated")
+    if not (record.get("model") or {}).get("name") and not (record.get("model") or {}).get("layers"):
+        raise CannotExpressError("the model is not stated")
     devices = int(hardware.get("n_devices") or _devices(record, split))
     if target == "total_gpu_hours" and not record["measured"].get("total_tokens_t"):
         raise CannotExpressError("chip hours without the number of tokens")
@@ -210,46 +218,41 @@ def features(split: Record) -> frozenset[str]:
 
 
 def borrow_plans(cases: Sequence[Case], pool: Sequence[Case]) -> list[Case]:
-    """Cases without a stated plan take that of a record of the same model and vendor, the nearest in devices.
+    """Cases without a stated plan take that of a record of the same model and stack, the nearest in devices.
 
     Recipes are shared: a table that prints no parallelism was run from the same scripts as one that does.
     """
-    known = [c for c in pool if c.plan is not None and c.kind == "pretrain_steady_state"]
+    known = [(c, stack_of(c.framework, c.vendor)) for c in pool if c.plan and c.kind == "pretrain_steady_state"]
     out = []
     for case in cases:
-        like = [c for c in known if case.plan is None and _alike(case, c)]
-        if not like:
-            out.append(case)
-            continue
-        near = min(like, key=lambda c: (abs(c.devices - case.devices), c.id))
-        out.append(replace(case, plan=_moved(near, case), stated=near.stated | {"borrowed"}))
+        like = []
+        if case.plan is None:
+            stack = stack_of(case.framework, case.vendor)
+            like = [(c, plan) for c, theirs in known if theirs == stack and (plan := _moved(c, case))]
+        if like:
+            near, plan = min(like, key=lambda pair: (abs(pair[0].devices - case.devices), pair[0].id))
+            case = replace(case, plan=plan, stated=near.stated | {"borrowed"})
+        out.append(case)
     return out
 
 
-def _alike(case: Case, other: Case) -> bool:
-    assert other.plan is not None
-    model_ranks = other.plan.tp * other.plan.pp * other.plan.cp
-    same = (other.vendor, other.shape.hidden_size, other.shape.num_hidden_layers) == (
-        case.vendor,
-        case.shape.hidden_size,
-        case.shape.num_hidden_layers,
-    )
-    return (
-        same and 0.5 <= other.seq_len / case.seq_len <= 2 and case.devices * case.dies % (model_ranks * case.dies) == 0
-    )
-
-
-def _moved(near: Case, case: Case) -> Plan:
-    """The plan of another record on this one's devices and batch."""
+def _moved(near: Case, case: Case) -> Plan | None:
+    """The plan of another record on this one's devices and batch; None where the models differ or the sizes do not divide."""
     plan = near.plan
-    assert plan is not None
-    dp = max(case.devices // (plan.tp * plan.pp * plan.cp), 1)
-    steps = (
-        max(round(case.global_batch / (dp * plan.micro_batch)), 1)
-        if case.global_batch
-        else max(round(plan.micro_batches * plan.dp / dp), 1)
-    )
-    return replace(plan, dp=dp, micro_batches=steps, precision=case.precision)
+    same = (near.shape.hidden_size, near.shape.num_hidden_layers) == (case.shape.hidden_size, case.shape.num_hidden_layers)
+    if plan is None or near.vendor != case.vendor or not same or not 0.5 <= near.seq_len / case.seq_len <= 2:
+        return None
+    model_ranks = plan.tp * plan.pp * plan.cp
+    dp = case.devices // model_ranks
+    if case.devices % model_ranks:
+        return None
+    if not case.global_batch:
+        return replace(plan, dp=dp, micro_batches=max(round(plan.micro_batches * plan.dp / dp), 4 * plan.pp), precision=case.precision)
+    each, rest = divmod(case.global_batch, dp)
+    if rest or each < plan.pp:
+        return None
+    micro = next(b for b in range(min(plan.micro_batch, each), 0, -1) if each % b == 0)
+    return replace(plan, dp=dp, micro_batch=micro, micro_batches=each // micro, precision=case.precision)
 
 
 def _kind_reason(kind: str) -> str:
@@ -260,18 +263,28 @@ def _kind_reason(kind: str) -> str:
     }.get(kind, f"kind {kind!r} is not modelled")
 
 
-def machine(hardware: Record, split: Record) -> tuple[str, int, int]:
-    """Chip card, dies per sold chip and devices per node."""
-    key = str(hardware.get("chip_key", "")).lower().rstrip("?").strip()
+def machine(hardware: Record) -> tuple[str, int, int]:
+    """Chip card, ranks per sold chip and devices per node. A chip is known by the table above, a card id or an alias."""
+    key = str(hardware.get("chip_key") or hardware.get("chip") or "").lower().rstrip("?").strip()
     label = str(hardware.get("chip", "")).lower()
+    node = int(hardware.get("devices_per_node") or 8)
     if key not in CHIPS:
+        for name in (hardware.get("chip_key"), hardware.get("chip")):
+            card = _card(str(name or ""))
+            if card:
+                return card, 2 if card in TWO_RANKS else 1, node
         key = next((name for name in sorted(CHIPS, key=len, reverse=True) if name in key or name in label), key)
     if key not in CHIPS:
-        raise CannotExpressError(f"chip {hardware.get('chip_key')!r} has no card")
+        raise CannotExpressError(f"no card of chip {hardware.get('chip_key') or hardware.get('chip')!r}")
     chip, dies = CHIPS[key]
-    chip = next((card for mark, card in BINS.items() if key == "910b" and mark in label), chip)
-    node = int(hardware.get("devices_per_node") or 8)
-    return chip, dies, node
+    return next((card for mark, card in BINS.items() if key == "910b" and mark in label), chip), dies, node
+
+
+def _card(name: str) -> str:
+    try:
+        return str(get("chip", name).id) if name else ""
+    except InputError:
+        return ""
 
 
 def _devices(record: Record, split: Record) -> int:

@@ -166,7 +166,9 @@ def to_metric(ready: Prepared, seconds: float) -> float:
     rate = ready.tokens / seconds / case.devices
     if case.target == "step_time_s":
         return seconds
-    if case.target == "samples_per_s_total":
+    if case.target in ("tokens_per_s_total", "tokens_per_s"):
+        return rate * case.devices
+    if case.target in ("samples_per_s_total", "samples_per_s"):
         return ready.plan.global_batch / seconds
     if case.target == "total_gpu_hours":
         lost = availability(reliability_card(case.chip), case.devices, None, 0)

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from wafer2token.catalog import get
+from wafer2token.catalog import all_cards, get
 from wafer2token.evidence.errors import EvidenceError, InfeasibleError, InputError, Problem
 from wafer2token.evidence.number import Number
 from wafer2token.train.calibration import Calibrated, calibrated, family_of, stack_of, vendor_of
 from wafer2token.train.failures import DAY_S, availability, reliability_card
-from wafer2token.train.machine import Machine, machine
+from wafer2token.train.machine import Machine, machine, with_scale_out
 from wafer2token.train.memory import GIB, memory
 from wafer2token.train.parse import complete, parse_plan
 from wafer2token.train.plan import Plan, table
@@ -163,6 +163,8 @@ def train(
     how = calibrated(place.chip, place.vendor, dtype, stack or stack_of("", vendor_of(place.vendor)))
     assumed += _evidence(place, how, assume)
     ranks = chips * place.dies
+    place, more = _network(place, ranks, assume)
+    assumed += more
     if plan is None:
         found = search(shape, place, ranks, global_batch, seq_len, how.software, dtype, space, imbalance=imbalance)
         plans, tried, fitting = [found.plans.row(i) for i in range(len(found.plans))], found.tried, found.fitting
@@ -257,6 +259,19 @@ def _evidence(place: Machine, how: Calibrated, assume: bool) -> tuple[str, ...]:
     if not how.cards and not assume:
         raise EvidenceError(f"{text}; --assume goes on with kernels alone")
     return (text,)
+
+
+def _network(place: Machine, ranks: int, assume: bool) -> tuple[Machine, tuple[str, ...]]:
+    """The machine with a network between its domains; where its cards know none, that of the vendor's other chips if assumed."""
+    if ranks <= place.domain or place.fab.scale_out.bandwidth:
+        return place, ()
+    others = [c for c in all_cards("chip").values() if c.vendor == place.vendor and c.scale_out_bandwidth is not None]
+    text = f"no network between the domains of {place.system} ({place.domain} ranks each) is on its card"
+    if not others or not assume:
+        raise EvidenceError(f"{text}; --assume takes that of the vendor's other chips")
+    other = max(others, key=lambda c: float(c.scale_out_bandwidth))
+    rate = float(other.scale_out_bandwidth)
+    return with_scale_out(place, rate / place.dies), (f"{text}: {rate / 1e9:.0f} GB/s per chip taken from {other.id}",)
 
 
 def _given(

@@ -194,9 +194,7 @@ def step_time(parts: Parts, plan: PlanTable | Plan, how: Software, chips: Any = 
     mean_f, mean_b = parts.mean * busy_f + head_f / pp, parts.mean * busy_b + head_b / pp
     weight_half = (mean_b - parts.mean * again) / 2
     idle = bubble_seconds(plan.schedule, pp, vpp, mean_f + hops / 2, mean_b - weight_half + hops / 2, weight_half)
-    reduce = _unhidden(slow * parts.reduce, slow_b, how.data_hidden) + _unhidden(
-        slow * parts.gather, slow_f, how.data_hidden
-    )
+    reduce = _unhidden(parts.reduce, slow_b, how.data_hidden) + _unhidden(parts.gather, slow_f, how.data_hidden)
     fixed = m * how.micro_batch_s + how.step_s
     ranks = np.asarray(chips if chips is not None else plan.tp * plan.pp * plan.dp * plan.cp, float)
     drag = 1 + how.straggling * np.log2(np.maximum(ranks / 8.0, 1.0))

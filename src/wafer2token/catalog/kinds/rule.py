@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import date
+from functools import cached_property
 from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, ValidationError, model_validator
@@ -110,6 +111,14 @@ class RuleCard(Card):
     text_evidence: Evidence
     source: tuple[str, ...] = Field(min_length=1)
     from_memory: tuple[str, ...] = ()
+
+    @cached_property
+    def numeric(self) -> frozenset[str]:
+        """The definitions that are numbers, not truths."""
+        known: dict[str, Type] = {**TYPES, **dict.fromkeys(self.parameter, "number")}
+        for name, formula in self.define.items():
+            known[name] = type_of(formula.tree, known, []) or "truth"
+        return frozenset(n for n in self.define if known[n] == "number")
 
     @model_validator(mode="wrap")
     @classmethod

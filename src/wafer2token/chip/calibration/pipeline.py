@@ -57,7 +57,9 @@ def calibrate_kernels(tables: Iterable[KernelTable], out: Path, as_of: date, rep
         members = grouped[key]
         fitted = fit_tables(_pooled(members, grouped, key), others=_typical(typical, family, dtype))
         result = replace(fitted, dtype=dtype)
-        report(f"{chip} {stack} {family} {dtype}: {result.points} points, error {result.error:.1%} ({result.held_out} held out)")
+        report(
+            f"{chip} {stack} {family} {dtype}: {result.points} points, error {result.error:.1%} ({result.held_out} held out)"
+        )
         if result.error > _USELESS:
             report(f"  not used: the form does not describe {chip} {stack} {family}")
             continue
@@ -112,9 +114,7 @@ def _rank(draft: CardDraft) -> int:
     return _DEFAULT_ORDER.index(draft.stack) if draft.stack in _DEFAULT_ORDER else len(_DEFAULT_ORDER)
 
 
-def _between_stacks(
-    draft: CardDraft, drafts: Sequence[CardDraft], grouped: Grouped
-) -> float:
+def _between_stacks(draft: CardDraft, drafts: Sequence[CardDraft], grouped: Grouped) -> float:
     """Standard deviation of the mean ln(measured / predicted) of this fit on the chip's other stacks."""
     means = [0.0]
     for other in drafts:
@@ -133,7 +133,9 @@ def _classes(grouped: Grouped, drafts: Sequence[CardDraft], as_of: date, report:
     all chips, and carries its spread.
     """
     anchors: dict[str, Fitted] = {}
-    for family, dtype in sorted({(d.result.family, d.result.dtype) for d in drafts}, key=lambda k: (k[0], k[1] != _ANCHOR, k[1])):
+    for family, dtype in sorted(
+        {(d.result.family, d.result.dtype) for d in drafts}, key=lambda k: (k[0], k[1] != _ANCHOR, k[1])
+    ):
         chosen = [d for d in drafts if d.default and (d.result.family, d.result.dtype) == (family, dtype)]
         tables = [t for d in chosen for t in grouped[d.target, d.stack, family, dtype]]
         residuals = left_out(tables)
@@ -146,7 +148,9 @@ def _classes(grouped: Grouped, drafts: Sequence[CardDraft], as_of: date, report:
             anchor = everything
         elif anchor is not everything:
             drawn = {k: _between(anchor.parameters[k], v, 0.5) for k, v in whole.parameters.items()}
-            everything = replace(whole, parameters=drawn, error=anchor.error, low=anchor.low, high=anchor.high, bias=anchor.bias)
+            everything = replace(
+                whole, parameters=drawn, error=anchor.error, low=anchor.low, high=anchor.high, bias=anchor.bias
+            )
         if dtype == _ANCHOR:
             anchors[family] = everything
         report(f"class any {family} {dtype}: {len(_dies(tables))} dies, error on a die left out {everything.error:.1%}")
@@ -159,7 +163,9 @@ def _classes(grouped: Grouped, drafts: Sequence[CardDraft], as_of: date, report:
             several = len(_dies(own)) > 1
             fitted = replace(everything, parameters=drawn)
             if several:
-                fitted = _with_left_out(replace(result, parameters=drawn, dtype=dtype), residuals, [t.chip for t in own])
+                fitted = _with_left_out(
+                    replace(result, parameters=drawn, dtype=dtype), residuals, [t.chip for t in own]
+                )
             report(f"class {name} {family} {dtype}: {len(_dies(own))} dies, error on a die left out {fitted.error:.1%}")
             yield _class_draft(name, fitted, own, as_of)
 

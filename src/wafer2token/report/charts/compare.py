@@ -8,17 +8,18 @@ from typing import Any
 from wafer2token.report.blocks import Chart, Column, Table
 from wafer2token.report.palette import SERIES, colour
 from wafer2token.report.parts import base, category_axis, finite, legend, value_axis
-from wafer2token.report.words import amount, interval, prefixed, tip
+from wafer2token.report.words import amount, interval, prefixed, readable, tip
 
-_ARROWS = {"higher": " ↑ higher is better", "lower": " ↓ lower is better", "": ""}
+_ARROWS = {"higher": "↑ higher is better", "lower": "↓ lower is better", "": ""}
 
 
-def side_by_side(items: Sequence[str], metrics: Sequence[Mapping[str, Any]], *, columns: int = 3) -> Chart:
+def side_by_side(items: Sequence[str], metrics: Sequence[Mapping[str, Any]], *, columns: int = 0) -> Chart:
     """Small bar charts, one per metric with its own scale: a bar per item and a line from p5 to p95.
 
     Each metric: ``name``, ``unit``, ``values`` {item: (p5, p50, p95) or None}, and perhaps ``better``
-    (``higher`` | ``lower``), ``grade``, ``source``.
+    (``higher`` | ``lower``), ``grade``, ``source``. ``columns`` 0: as many as the names leave room for.
     """
+    columns = columns or (3 if all(len(str(m["name"])) <= 27 for m in metrics) else 2)
     rows_high = 62 + 26 * len(items)
     lines = -(-len(metrics) // columns)
     height = lines * rows_high + 40
@@ -30,11 +31,11 @@ def side_by_side(items: Sequence[str], metrics: Sequence[Mapping[str, Any]], *, 
         x, y = left + column * (width + gap), 34 + line * rows_high
         grids.append({"left": f"{x:.2f}%", "width": f"{width - 5:.2f}%", "top": y + 30, "height": 26 * len(items)})
         unit = metric["unit"]
-        suffix = "" if unit in ("", "1", "%") or prefixed(unit) else f" [{unit}]"
+        shown = "" if unit in ("", "1", "%") or prefixed(unit) else unit
         titles.append(
             {
-                "text": f"{metric['name']}{suffix}",
-                "subtext": _ARROWS[metric.get("better", "")].strip(),
+                "text": metric["name"],
+                "subtext": "   ".join(part for part in (shown, _ARROWS[metric.get("better", "")]) if part),
                 "left": f"{x:.2f}%",
                 "top": y - 12,
                 "padding": 0,
@@ -122,6 +123,9 @@ def tornado(drivers: Sequence[Mapping[str, Any]], *, centre: float, name: str, u
     Each driver: ``name``, ``low``, ``high`` (results), perhaps ``at_low``, ``at_high`` (the driver's values, as text).
     Sorted by swing, the ``most`` largest are drawn.
     """
+    factor, unit = readable(unit, max((abs(d[k]) for d in drivers for k in ("low", "high")), default=0.0))
+    centre *= factor
+    drivers = [{**d, "low": d["low"] * factor, "high": d["high"] * factor} for d in drivers]
     ranked = sorted(drivers, key=lambda d: (-_swing(d, centre), d["name"]))
     shown = ranked[:most]
     series = [_side(shown, key, paint, centre, name, unit) for key, paint in (("low", SERIES[0]), ("high", SERIES[1]))]

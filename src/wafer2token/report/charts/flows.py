@@ -11,7 +11,6 @@ from wafer2token.report.parts import base, legend
 from wafer2token.report.words import amount, tip
 
 _KINDS = {"flow": SERIES[0], "loss": TONES["bad"], "stock": SERIES[2], "use": SERIES[4], "outside": NEUTRAL}
-_ORDER = {"flow": 0, "use": 0, "stock": 1, "outside": 1, "loss": 2}
 _GRADE_COLOURS = (SERIES[2], SERIES[5], SERIES[0], SERIES[1], SERIES[7], SERIES[3], NEUTRAL)
 
 
@@ -23,8 +22,9 @@ def sankey(nodes: Sequence[Mapping[str, Any]], links: Sequence[Mapping[str, Any]
     """
     column = _layers([str(n["name"]) for n in nodes], [(str(k["source"]), str(k["target"])) for k in links])
     lost = {str(n["name"]) for n in nodes if n.get("kind") == "loss"}
+    fed = {str(k["target"]) for k in links}
     drawn = []
-    for node in sorted(nodes, key=lambda n: _ORDER[n.get("kind", "flow")]):
+    for node in sorted(nodes, key=lambda n: _order(n, fed)):
         text = str(node.get("text", ""))
         label = f"{node['name']}\n{text}" if text else str(node["name"])
         drawn.append(
@@ -56,7 +56,7 @@ def sankey(nodes: Sequence[Mapping[str, Any]], links: Sequence[Mapping[str, Any]
                 "data": drawn,
                 "links": edges,
                 "left": 8,
-                "right": 130,
+                "right": _room(nodes, column),
                 "top": 12,
                 "bottom": 16,
                 "nodeWidth": 14,
@@ -72,6 +72,21 @@ def sankey(nodes: Sequence[Mapping[str, Any]], links: Sequence[Mapping[str, Any]
     )
     columns = [Column("source", "from"), Column("target", "to"), Column("value", "flow", unit, "number")]
     return Chart(option, Table(columns, list(links)), alt, 440)
+
+
+def _order(node: Mapping[str, Any], fed: set[str]) -> int:
+    """What comes in from the side stands above the chain, what leaves it below, losses lowest: few crossings."""
+    kind = node.get("kind", "flow")
+    if kind in ("stock", "outside"):
+        return 1 if node["name"] in fed else -1
+    return 2 if kind == "loss" else 0
+
+
+def _room(nodes: Sequence[Mapping[str, Any]], column: Mapping[str, int]) -> int:
+    """Pixels for the labels right of the last column."""
+    last = max(column.values(), default=0)
+    lines = [str(n[key]) for n in nodes if column[n["name"]] == last for key in ("name", "text") if n.get(key)]
+    return 16 + 7 * max((len(line) for line in lines), default=10)
 
 
 def dependencies(nodes: Sequence[Mapping[str, Any]], edges: Sequence[tuple[str, str]]) -> Chart:

@@ -1,0 +1,106 @@
+"""The verb: published runs as worked examples, refusals, and laws that any plan obeys."""
+
+import numpy as np
+import pytest
+
+from wafer2token.evidence.errors import EvidenceError, InfeasibleError, InputError
+from wafer2token.train import Space, train
+
+
+def within(result, name, value):
+    p5, _, p95 = result.quantiles(name)
+    return p5 <= value <= p95
+
+
+def test_llama_3_405b_on_16384_h100():
+    """Table 4 of the Llama 3 paper: 41% of 989 TFLOP/s at 8K with 16,384 GPUs (BF16)."""
+    result = train("llama_3_1_405b", "dgx_h100", 16384, 15.6e12, seq_len=8192, global_batch=2048)
+    low, high = np.percentile(result.mfu["megatron"], [5, 95])
+    assert low < 0.41 < high
+    assert 60 < result.quantiles("days")[1] < 110
+
+
+def test_deepseek_v3_on_2048_h800():
+    """DeepSeek-V3 report: 2.664 million H800 hours for 14.8T tokens, 54.2 days on 2,048; 8-bit, batch 15,360."""
+    result = train("deepseek_v3", "hgx_h800", 2048, 14.8e12, dtype="fp8", seq_len=4096, global_batch=15360)
+    assert within(result, "days", 54.2)
+
+
+def test_pangu_ultra_135b_on_8192_ascend():
+    """Pangu Ultra report: more than 50% MFU on 8,192 NPUs with 8 stages and 6 chunks; its interval holds it."""
+    result = train("pangu_ultra_135b", "atlas_800t_a2", 8192, 13.2e12, seq_len=4096, global_batch=2048)
+    low, high = np.percentile(result.mfu["megatron"], [5, 95])
+    assert low < 0.52 < high
+
+
+def test_pangu_ultra_moe_718b_on_6000_ascend():
+    """arXiv 2505.04519: 30.0% MFU, 1.46M tokens/s on 6,000 NPUs."""
+    result = train("pangu_ultra_moe_718b", "atlas_800t_a2", 6000, 13e12, seq_len=8192, global_batch=6000)
+    assert within(result, "tokens_per_s", 1.46e6)
+
+
+def test_ten_trillion_on_100000_ascend_950dt():
+    """A question that users ask of other tools in vain; here it is answered with what had to be assumed."""
+    shape = "docs/examples/moe_10t.json"
+    with pytest.raises(EvidenceError, match="network"):
+        train(shape, "ascend_950dt", 100_000, 30e12, dtype="fp8", seq_len=8192)
+    result = train(shape, "ascend_950dt", 100_000, 30e12, dtype="fp8", seq_len=8192, assume=True)
+    assert any("950" in text for text in result.assumed)
+    p5, p50, p95 = result.quantiles("days")
+    assert p5 < p50 < p95
+    assert p95 / p5 > 3  # nothing of this chip was measured: the interval says so
+
+
+def test_nothing_fits():
+    with pytest.raises(InfeasibleError, match=r"needs .* GiB of .* GiB") as caught:
+        train("deepseek_v3", "a100_sxm_40", 8, 1e12, global_batch=64, seq_len=4096)
+    assert "chips" in caught.value.nearest
+    with pytest.raises(InfeasibleError, match="needs"):
+        train("llama_3_1_405b", "dgx_h100", 64, 1e12, plan="tp=8", global_batch=64, seq_len=8192)
+
+
+def test_batch_that_does_not_divide():
+    with pytest.raises(InfeasibleError, match="divides"):
+        train(
+            "llama_3_1_8b", "dgx_h100", 64, 1e12, global_batch=11, seq_len=4096, space=Space(tp=(1,), pp=(1,), cp=(1,))
+        )
+    with pytest.raises(InputError, match="does not divide the global batch"):
+        train("llama_3_1_8b", "dgx_h100", 8, 1e12, plan="tp=1", global_batch=12, seq_len=4096)
+
+
+def test_zero_tokens_and_no_chips_are_refused_together():
+    with pytest.raises(InputError) as caught:
+        train("llama_3_1_8b", "dgx_h100", 0, 0)
+    assert len(caught.value.problems) == 2
+
+
+def test_same_seed_same_answer_and_point_is_the_centre():
+    one = train("llama_3_1_8b", "dgx_h100", 64, 1e12, samples=200, seed=3, global_batch=512, seq_len=8192)
+    two = train("llama_3_1_8b", "dgx_h100", 64, 1e12, samples=200, seed=3, global_batch=512, seq_len=8192)
+    assert np.array_equal(one.days, two.days)
+    centre = train("llama_3_1_8b", "dgx_h100", 64, 1e12, samples=None, global_batch=512, seq_len=8192)
+    assert float(np.median(one.step_time_s)) == pytest.approx(float(centre.step_time_s[0]), rel=0.02)
+
+
+def test_parts_add_up_to_the_step():
+    result = train("deepseek_v3", "hgx_h800", 2048, 1e12, samples=None, dtype="fp8", seq_len=4096, global_batch=15360)
+    for plan in result.best:
+        assert sum(plan.parts_s.values()) == pytest.approx(plan.step_time_s, rel=0.02)
+
+
+def test_best_five_differ_and_are_ordered():
+    result = train("llama_3_1_70b", "dgx_h100", 512, 1e12, samples=None, seq_len=8192, global_batch=1024)
+    assert len(result.best) == 5
+    times = [r.step_time_s for r in result.best]
+    assert times == sorted(times)
+    assert len({(r.plan.tp, r.plan.pp, r.plan.cp, r.plan.ep, r.plan.recompute) for r in result.best}) == 5
+
+
+def test_comparison_multiplies_out():
+    from wafer2token.train.compare import compare
+
+    result = compare(
+        "llama_3_1_405b", "cloudmatrix384", "dgx_h100", 4096, 1e12, seq_len=8192, global_batch=2048, samples=100
+    )
+    *factors, days = result.factors
+    assert np.prod([f.p50 for f in factors]) == pytest.approx(days.p50, rel=0.1)
