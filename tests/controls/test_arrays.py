@@ -128,6 +128,8 @@ def _timed(metrics, dates):
 def test_clear_errors():
     with pytest.raises(InputError, match="did you mean 'tpp'"):
         permits({"tpq": 1.0}, "2024-01-01")
+    with pytest.raises(InputError, match="did you mean 'us_h20_isinformed_2025.dram_limit_gbs'"):
+        permits({"tpp": 1.0}, "2024-01-01", thresholds={"us_h20_isinformed_2025.dram_limit": 1.0})
     with pytest.raises(InputError, match="impossible date"):
         permits({"tpp": 1.0}, ["2024-02-31"])
     with pytest.raises(InputError, match="unknown destination"):

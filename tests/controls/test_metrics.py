@@ -103,6 +103,18 @@ def test_a_range_of_area_gives_a_range_of_density():
     assert found.pd == (2400 / 610, 2400 / 590)
 
 
+def test_a_contested_rate_gives_a_range_of_tpp():
+    text = CHIP.format(tops=0, dies=ONE, more="").replace('value = "0 TFLOP/s"', 'low = "590 TFLOP/s", high = "610 TFLOP/s"')
+    contested = parse(text, "item", "case.toml", "case")[0]
+    assert metrics(contested).tpp == (4720.0, 4880.0)
+    from wafer2token.controls import allow
+
+    ruling = allow(contested, to="CH", on="2025-06-01", view="codified")
+    assert ruling.findings
+    leg = next(leg for f in ruling.findings if f.rule == "us_3a090_2023" for leg in f.legs if leg.id == "a1")
+    assert leg.met == "open"
+
+
 def test_without_a_die_list_the_density_is_missing_and_the_key_must_say_so():
     assert metrics(card(dies='"unknown"')).pd is None
     text = CHIP.format(tops=300, dies="x", more="").replace("dies = x\n", "")
@@ -131,3 +143,14 @@ def test_equations_take_arrays():
 def test_a_chip_or_a_system_leads_to_its_item():
     assert item_card("h100_sxm").id == "h100_sxm"
     assert item_card("cloudmatrix384").id == "ascend_910c"
+
+
+def test_a_file_of_several_chips(tmp_path):
+    one = CHIP.format(tops=300, dies=ONE, more="")
+    both = "".join("[[card]]\n" + f'id = "{name}"' + one for name in ("a", "b"))
+    (tmp_path / "chips.toml").write_text(both)
+    assert item_card(f"{tmp_path}/chips.toml#b").id == "b"
+    with pytest.raises(InputError, match="one item is wanted"):
+        item_card(tmp_path / "chips.toml")
+    with pytest.raises(InputError, match="unknown item"):
+        item_card(f"{tmp_path}/chips.toml#c")

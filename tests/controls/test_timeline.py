@@ -36,7 +36,7 @@ def test_gallium_to_the_united_states_ends_in_the_unknown():
 
 
 def test_a_listed_party_has_dates_of_its_own():
-    spans = timeline("T4", party_name="Biren").spans
+    spans = timeline("T4", party="Biren").spans
     assert [s.start for s in spans] == [date(2019, 5, 16), date(2023, 10, 17)]
 
 

@@ -49,7 +49,7 @@ def page(report: Audit) -> str:
     """The report as an HTML document."""
     document = report.to_dict()
     embedded = {"findings": document["findings"], "rules": document["rules"]}
-    data = json.dumps(embedded, ensure_ascii=False).replace("</", "<\\/")
+    data = json.dumps(embedded, ensure_ascii=False).replace("<", "\\u003c")
     places = sorted({f["place"] for f in document["findings"]})
     options = "".join(f"<option>{escape(p)}</option>" for p in places)
     return f"""<!doctype html>

@@ -108,6 +108,7 @@ def permits(
         InputError: unknown variable, destination or party; a date that does not exist.
     """
     book = rules or bundled()
+    _check_names(metrics, thresholds or {}, book)
     days = ordinals(dates)
     who = places.party(party, hq, destination(to if isinstance(to, str) else str(np.asarray(to).flat[0])))
     values = _values(metrics, days, to, destination(from_), who, party or hq, category, designer_hq)
@@ -131,6 +132,14 @@ def permits(
     judge_rules(r for r in counted if r not in home)
     apply_replacements(judged, VECTOR)
     return _permits(judged, days, values, book)
+
+
+def _check_names(metrics: Mapping[str, Any], thresholds: Mapping[str, Any], book: Rulebook) -> None:
+    parameters = [f"{rule.id}.{name}" for rule in book for name in rule.parameter]
+    problems = [unknown("variable", name, list(TYPES)) for name in metrics if name not in TYPES]
+    problems += [unknown("threshold", name, parameters) for name in thresholds if name not in parameters]
+    if problems:
+        raise InputError(problems)
 
 
 def _permits(judged: list[Judged], days: Any, values: Mapping[str, Any], book: Rulebook) -> Permits:
@@ -198,9 +207,6 @@ def _values(
     category: str,
     designer_hq: str,
 ) -> dict[str, Any]:
-    problems = [unknown("variable", name, list(TYPES)) for name in metrics if name not in TYPES]
-    if problems:
-        raise InputError(problems)
     known: dict[str, Any] = {"item": "", "vendor": "", "material": "", "lithography": "", "equipment": ""}
     known |= {"category": category, "designer_hq": designer_hq, "chinese_value_share": 0.0, "state_funded": False}
     known |= _party(who, days)

@@ -12,12 +12,11 @@ from wafer2token.catalog import all_cards, get, read_file
 from wafer2token.catalog.kinds.item import ItemCard
 from wafer2token.controls.metrics import (
     applicable_die_area,
-    largest_tpp,
     memory_bandwidth_density,
     performance_density,
     tpp,
 )
-from wafer2token.evidence.errors import InputError
+from wafer2token.evidence.errors import InputError, Problem, unknown
 from wafer2token.evidence.number import Grade, Number, weakest
 from wafer2token.evidence.units import convert
 
@@ -41,7 +40,7 @@ class Metrics:
 
 
 def item_card(item: str | Path | ItemCard) -> ItemCard:
-    """The card of an item: a card, the path of a card file, an item's id or alias, or the id of a chip or system.
+    """The card of an item: a card, the path of a card file (``chips.toml#id`` for one of many), an item's id or alias, or the id of a chip or system.
 
     Raises:
         InputError: no such item (nearest names shown), or every problem of the file.
@@ -49,9 +48,9 @@ def item_card(item: str | Path | ItemCard) -> ItemCard:
     if isinstance(item, ItemCard):
         return item
     text = str(item)
-    if text.endswith(".toml"):
-        cards: list[ItemCard] = read_file(text, "item")
-        return cards[0]
+    path, _, name = text.partition("#")
+    if path.endswith(".toml"):
+        return _from_file(path, name)
     try:
         found: ItemCard = get("item", text)
     except InputError as error:
@@ -60,6 +59,17 @@ def item_card(item: str | Path | ItemCard) -> ItemCard:
             raise error from None
         return linked
     return found
+
+
+def _from_file(path: str, name: str) -> ItemCard:
+    cards: list[ItemCard] = read_file(path, "item")
+    names = [card.id for card in cards]
+    if name and name not in names:
+        raise InputError(unknown("item", name, names, path))
+    if not name and len(cards) != 1:
+        remedy = f"write {path}#{names[0]}" if names else "write a card"
+        raise InputError(Problem("one item is wanted", path, f"{len(cards)} cards", remedy=remedy))
+    return next(card for card in cards if not name or card.id == name)
 
 
 def _by_chip(name: str) -> ItemCard | None:
@@ -89,9 +99,9 @@ def interval(number: Number | None, unit: str, factor: float = 1.0) -> Interval 
 
 
 def metrics(card: ItemCard) -> Metrics:
-    """TPP, area, densities of an item as sold; a declared TPP stands above the arithmetic."""
-    best, name = _computed_tpp(card)
-    total = interval(card.declared_tpp, "1") or (None if best is None else (best, best))
+    """TPP, area, densities of an item as sold, as ranges; a declared TPP stands above the arithmetic."""
+    computed, name = _computed_tpp(card)
+    total = interval(card.declared_tpp, "1") or computed
     dies = card.dies if isinstance(card.dies, tuple) else ()
     area = _area(card) if dies else None
     planar = bool(dies) and area == (0.0, 0.0)
@@ -105,13 +115,18 @@ def metrics(card: ItemCard) -> Metrics:
     return Metrics(total, name, card.declared_tpp is not None, None if planar else area, density, planar, stack)
 
 
-def _computed_tpp(card: ItemCard) -> tuple[float | None, str]:
-    rows = [
-        (written(t.value.mid, "TFLOP/s") / t.sparsity * card.packages, float(t.bits), t.format) for t in card.throughput
-    ]
-    best = largest_tpp((tops, bits) for tops, bits, _ in rows)
-    name = next((f for tops, bits, f in rows if tpp(tops, bits) == best), "")
-    return best, name
+def _computed_tpp(card: ItemCard) -> tuple[Interval | None, str]:
+    """The largest TPP over the formats, and the format that gives its central value."""
+    found: dict[str, tuple[float, float, float]] = {}
+    for t in card.throughput:
+        low, mid, high = (
+            written(v, "TFLOP/s") / t.sparsity * card.packages for v in (t.value.low, t.value.mid, t.value.high)
+        )
+        found[t.format] = (tpp(low, t.bits), tpp(mid, t.bits), tpp(high, t.bits))
+    if not found:
+        return None, ""
+    name = max(found, key=lambda f: found[f][1])
+    return (max(v[0] for v in found.values()), max(v[2] for v in found.values())), name
 
 
 def _area(card: ItemCard) -> Interval | None:

@@ -85,6 +85,7 @@ class Finding:
     evidence: str
     lane: str
     informal: bool
+    in_scope: bool
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
@@ -133,6 +134,11 @@ class Ruling:
         return tuple(f for f in self.findings if f.match == "near")
 
     @property
+    def considered(self) -> tuple[Finding, ...]:
+        """The rules whose scope the transaction is in and that the item does not meet, nor nearly."""
+        return tuple(f for f in self.findings if f.match == "no" and f.in_scope and f.margins)
+
+    @property
     def weakest_grade(self) -> Grade:
         """The weakest grade on the path, rules and numbers together, on the scale of the numbers."""
         grades = [GRADE_OF_EVIDENCE[self.weakest_evidence], *([self.weakest_number] if self.weakest_number else [])]
@@ -144,6 +150,7 @@ class Ruling:
         out["from"] = self.origin
         out["matched"] = [f.to_dict() for f in self.matched]
         out["near"] = [f.to_dict() for f in self.near]
+        out["considered"] = [f.to_dict() for f in self.considered]
         out["metrics"] = dict(vars(self.metrics))
         out["weakest_grade"] = self.weakest_grade
         return out
@@ -369,7 +376,8 @@ def _ruling(deal: Transaction, who: Party, judged: list[Judged], book: Rulebook,
         import_verdict=entry, findings=findings, metrics=metrics(deal.card),
         missing=tuple(dict.fromkeys(m for f in deciding if f.match == "open" for m in f.missing)),
         assumptions=_assumptions(deal, who), notes=notes,
-        weakest_evidence=weakest_evidence(f.evidence for f in deciding), weakest_number=_weakest_number(deal, judged),
+        weakest_evidence=weakest_evidence(f.evidence for f in findings if f.in_scope and f.binding and f.lane == "export"),
+        weakest_number=_weakest_number(deal, judged),
     )  # fmt: skip
 
 
@@ -437,4 +445,5 @@ def _finding(j: Judged, deal: Transaction, book: Rulebook, view: View, near: flo
         missing=open_names(j) if match == "open" else (), settled=settled(j), replaced_by=j.replaced_by, declared_by=stated,
         citation=rule.citation, sources=rule.source, evidence=rule.text_evidence, lane=rule.lane,
         informal=rule.status == "reported_informal",
+        in_scope=binds > FALSE,
     )  # fmt: skip

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from wafer2token.catalog.kinds.item import ItemCard
+from wafer2token.controls import places
 from wafer2token.controls.items import item_card
-from wafer2token.controls.places import destination, party
+from wafer2token.controls.places import destination
 from wafer2token.controls.rulebook import Rulebook, View, bundled
 from wafer2token.controls.ruling import DISCLAIMER, Ruling, allow, parse_date
 from wafer2token.evidence.errors import InputError, Problem
@@ -65,7 +66,7 @@ class Timeline:
 def timeline(
     item: str | Path | ItemCard,
     to: str = "CN",
-    party_name: str | None = None,
+    party: str | None = None,
     from_: str = "US",
     *,
     since: date | str | None = None,
@@ -89,13 +90,13 @@ def timeline(
     if last < first:
         raise InputError(Problem("the timeline ends before it begins", got=f"{first} to {last}"))
     card = item_card(item)
-    who = party(party_name, options.get("hq"), destination(to))
+    who = places.party(party, options.get("hq"), destination(to))
     edges = {d for d in (*book.dates(), *_own_dates(who)) if first < d <= last}
     starts = [first, *sorted(edges)]
     spans: list[Span] = []
     for i, start in enumerate(starts):
         end = date.fromordinal(starts[i + 1].toordinal() - 1) if i + 1 < len(starts) else last
-        ruling = allow(card, to, start, party_name, from_, view=view, rules=book, **options)
+        ruling = allow(card, to, start, party, from_, view=view, rules=book, **options)
         span = _span(start, end, ruling)
         if spans and _same(spans[-1], span):
             span = Span(spans[-1].start, end, *list(vars(span).values())[2:])

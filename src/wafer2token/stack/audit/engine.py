@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,12 @@ from wafer2token.stack.audit.coverage import operator_coverage
 from wafer2token.stack.audit.derive import with_derived
 from wafer2token.stack.audit.efficiency import expected_efficiency
 from wafer2token.stack.audit.effort import Effort, estimate
-from wafer2token.stack.audit.files import discover
-from wafer2token.stack.audit.graph import unreachable
+from wafer2token.stack.audit.files import discover, kind_of
+from wafer2token.stack.audit.graph import run_on_import, unreachable
 from wafer2token.stack.audit.judge import judge, worst
 from wafer2token.stack.audit.model import EFFORTS, SEVERITIES, FileScan, Finding, Ignored, Skipped, rank
 from wafer2token.stack.audit.rules import RuleBook, load_rules
-from wafer2token.stack.audit.scan import scan_file
+from wafer2token.stack.audit.scan import scan_files
 from wafer2token.stack.audit.target import Target
 from wafer2token.stack.audit.target import target as find_target
 from wafer2token.stack.audit.versions import lags, required
@@ -24,6 +24,7 @@ from wafer2token.stack.audit.versions import lags, required
 SCHEMA = 1
 MAX_BYTES = 2_000_000
 VERDICTS = ("runs today", "runs with configuration", "needs edits", "needs kernels", "blocked")
+_EDITS = VERDICTS.index("needs edits")
 _MOST = {"medium": 2, "high": 3, "critical": 4}
 _VERDICT_OF = dict(zip(EFFORTS, (1, 1, 2, 3, 4), strict=True))
 
@@ -104,9 +105,9 @@ def audit(
     root = Path(path)
     aim = find_target(target, torch_npu)
     found, passed_over = discover(root, max_bytes)
-    scans = [scan_file(f) for f in found]
+    scans = scan_files(found)
     book = load_rules()
-    dead = unreachable(scans, entry)
+    dead, always_run = unreachable(scans, entry), run_on_import(scans, entry)
     scans = [with_derived(scan, aim, graph_sizes) for scan in scans]
     findings, ignored = judge_all(scans, book, dead, entry is not None, aim)
     passed_over = passed_over + [Skipped(s.file, p) for s in scans for p in s.problems]
@@ -114,8 +115,8 @@ def audit(
     return Audit(
         path=str(path),
         target=aim,
-        verdict=verdict(findings),
-        verdict_with_transfer_to_npu=verdict(f for f in findings if f.transfer_to_npu != "yes"),
+        verdict=verdict(findings, always_run),
+        verdict_with_transfer_to_npu=verdict([f for f in findings if f.transfer_to_npu != "yes"], always_run),
         findings=tuple(findings),
         ignored=tuple(ignored),
         skipped=tuple(sorted(passed_over, key=lambda s: (s.file, s.reason))),
@@ -144,18 +145,22 @@ def judge_all(
     return findings, sorted(ignored, key=lambda i: (i.finding.file, i.finding.line, i.finding.rule))
 
 
-def verdict(findings: Iterable[Finding]) -> str:
+def verdict(findings: Iterable[Finding], always_run: Container[str] | None = None) -> str:
     """The verdict that findings call for: the hardest effort among those of medium severity and above.
 
     Drop-in and configuration leave the source as it is; adapt means edits. A rewrite needs kernels only where the
-    severity is high, and a missing equivalent blocks only where it is critical: below that the code runs without it.
+    severity is high: below that the code runs without it. A missing equivalent blocks only where it is critical. Outside
+    native sources and the files that always run (``always_run``; all do where it is None) either counts as an edit: the
+    part that needs it can be left out.
     """
     hardest = 0
     for finding in findings:
         if rank(finding.severity) < rank("medium"):
             continue
-        level = _VERDICT_OF[finding.effort]
-        hardest = max(hardest, min(level, _MOST[finding.severity]))
+        level = min(_VERDICT_OF[finding.effort], _MOST[finding.severity])
+        avoidable = always_run is not None and finding.file not in always_run and kind_of(finding.file) != "native"
+        level = min(level, _EDITS) if avoidable else level
+        hardest = max(hardest, level)
     return VERDICTS[hardest]
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+from wafer2token.stack.audit import guards
 from wafer2token.stack.audit.model import FileScan
 from wafer2token.stack.audit.scan import module_name
 
+_AVOIDABLE = {guards.OPTIONAL, guards.LAZY, guards.TYPING, guards.CUDA_ONLY, guards.NPU_BRANCH, guards.OTHER_ACCELERATOR}
 _MODULE_TEXT = re.compile(r"^[A-Za-z_][\w.]*(:[\w.]+)?$")
 
 
@@ -38,6 +40,32 @@ def unreachable(scans: Sequence[FileScan], entry: str | None = None) -> frozense
         if parent in modules and parent not in reached:
             waiting.append(parent)
     return frozenset(s.file for m, s in modules.items() if m not in reached and s.place == "product")
+
+
+def run_on_import(scans: Sequence[FileScan], entry: str | None = None) -> frozenset[str]:
+    """The files that run whenever the project is imported or its entry point is started.
+
+    They are reached from the outermost packages, files outside any package, or ``entry``, by imports that stand at the
+    top level of a module and may not fail.
+    """
+    modules = {module_name(s.file)[0]: s for s in scans if s.file.endswith(".py") and s.place == "product"}
+    index = _by_suffix(modules)
+    if entry is not None:
+        waiting = [m for m, s in modules.items() if s.file == entry]
+    else:
+        packages = {m for m, s in modules.items() if s.file.endswith("__init__.py")}
+        inside = {m for m in modules if any(m.startswith(p + ".") for p in packages)}
+        waiting = [m for m in modules if m not in inside]
+    reached: set[str] = set()
+    while waiting:
+        module = waiting.pop()
+        if module in reached:
+            continue
+        reached.add(module)
+        for site in modules[module].sites:
+            if site.kind == "import" and not site.guards & _AVOIDABLE:
+                waiting += [m for m in _targets(site.text, index) if m not in reached]
+    return frozenset(modules[m].file for m in reached)
 
 
 def _is_root(scan: FileScan, module: str, named: frozenset[str]) -> bool:

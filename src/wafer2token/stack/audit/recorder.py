@@ -206,7 +206,7 @@ def _flops(func: Any, args: Any, kwargs: Any, out: Any) -> float:
         query, key, value = args[first : first + 3] if first else args[:3]
         pairs = query.shape[0] * query.shape[1] * query.shape[2] * key.shape[2]
         forward = 2.0 * pairs * (query.shape[3] + value.shape[3])
-        return 2.5 * forward if first else forward
+        return float(2.5 * forward if first else forward)
     count = flop_registry.get(packet)
     if count is None:
         return 0.0

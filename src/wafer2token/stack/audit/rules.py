@@ -81,11 +81,8 @@ def load_rules() -> RuleBook:
 
 
 def _rule(table: dict[str, Any], sources: dict[str, str]) -> Rule:
-    fields = {k: tuple(v) if isinstance(v, list) else v for k, v in table.items() if k not in {"detect", "sources"}}
-    detect = tuple(
-        Matcher(**{k: tuple(v) if isinstance(v, list) else v for k, v in entry.items()})
-        for entry in table.get("detect", [])
-    )
+    fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in table.items() if k not in {"detect", "sources"}}
+    detect = tuple(_matcher(entry) for entry in table.get("detect", []))
     try:
         urls = tuple(sources[s] for s in table.get("sources", []))
     except KeyError as error:
@@ -96,3 +93,8 @@ def _rule(table: dict[str, Any], sources: dict[str, str]) -> Rule:
     if wrong or not urls:
         raise EvidenceError(f"rule {rule.id}: {', '.join(wrong) or 'no source'}")
     return rule
+
+
+def _matcher(entry: dict[str, Any]) -> Matcher:
+    fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in entry.items()}
+    return Matcher(**fields)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 
 from wafer2token.stack.audit import guards
@@ -24,6 +27,7 @@ from wafer2token.stack.audit.triton_checks import kernel_sites
 _KNOWS_NPU = re.compile(r"(?<![A-Za-z])(torch_npu|is_(torch_)?npu_available|hccl|HCCL|torch\.npu)\b|[\"']npu[\"':]")
 
 
+_TRIVIAL = 200  # characters; shorter files (package marks, licences) may well be alike
 _MAIN = re.compile(r"__name__\s*==\s*[\"']__main__[\"']|^#!", re.MULTILINE)
 
 
@@ -37,9 +41,23 @@ def module_name(path: str) -> tuple[str, bool]:
     return ".".join(parts[:-1] if is_package else parts), is_package
 
 
-def scan_file(file: SourceFile) -> FileScan:
+def scan_files(found: Sequence[SourceFile]) -> list[FileScan]:
+    """The sites of all files. A file with the very text of an earlier one (in path order) is a vendored copy of it."""
+    seen: set[bytes] = set()
+    scans: list[FileScan] = []
+    for file in found:
+        text, reason = read_text(file)
+        if len(text) > _TRIVIAL:
+            mark = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+            if mark in seen and file.place == "product":
+                file = replace(file, place="vendored")
+            seen.add(mark)
+        scans.append(scan_text(file, text, reason))
+    return scans
+
+
+def scan_text(file: SourceFile, text: str, reason: str = "") -> FileScan:
     """The sites of one file. Never raises for what the file holds: problems are listed in the result."""
-    text, reason = read_text(file)
     if reason:
         return FileScan(file.path, file.place, 0, (), problems=(reason,))
     lines = tuple(text.split("\n"))

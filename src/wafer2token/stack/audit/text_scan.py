@@ -10,6 +10,7 @@ from typing import Any
 from wafer2token.stack.audit.model import Site
 
 _NAME = re.compile(r"^\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(\[[^\]]*\])?\s*(.*)$")
+_QUOTED = re.compile(r"""["']([^"']+)["']""")
 _PIP = re.compile(r"pip3?\s+install\s+(.*)")
 _VERSION = re.compile(r"(==|>=|~=|>|<=|<|!=)\s*([0-9][0-9A-Za-z.+*]*)")
 _ENV = re.compile(r"(?<![A-Za-z0-9_])([A-Z][A-Z0-9]+_[A-Z0-9_]+)(?=\s*[=:]|\b)")
@@ -53,9 +54,11 @@ def scan_manifest(source: str) -> list[Site]:
     listed = _listed_requirements(source)
     for number, line in enumerate(source.splitlines(), 1):
         text = line.strip()
-        bare = text.strip("-,[] \t").strip("\"'")
-        if bare in listed or text.startswith("- "):
-            sites += requirement(bare, number)
+        if text.startswith("- "):
+            sites += requirement(text[2:].strip("\"'"), number)
+        for quoted in _QUOTED.findall(text) or [text]:
+            if quoted in listed:
+                sites += requirement(quoted, number)
         sites.append(Site("text", text, number, 0, "script"))
     return sites
 
@@ -131,6 +134,8 @@ def _line_of(source: str, word: str) -> int:
 def notebook_source(source: str) -> str:
     """The code of a notebook's cells, cell magics blanked. Raises ValueError where it is not a notebook."""
     document = json.loads(source)
+    if not isinstance(document, dict):
+        raise ValueError("not a notebook")
     lines: list[str] = []
     for cell in document.get("cells", []):
         if isinstance(cell, dict) and cell.get("cell_type") == "code":
