@@ -142,6 +142,14 @@ def test_margins_and_flips():
     assert margin.flip_area_mm2 == pytest.approx(597.5)
 
 
+def test_a_rule_that_is_not_met_still_shows_its_margins():
+    considered = {f.rule: f for f in allow("V100", on="2025-06-01").considered}
+    assert set(considered) == {"us_3a090_2023", "us_h20_isinformed_2025"}
+    margins = [m for m in considered["us_3a090_2023"].margins if m.leg == "3A090.b.1" and m.variable == "tpp"]
+    assert margins[0].relative == pytest.approx(2000 / 2400 - 1)
+    assert allow("V100", on="2025-06-01").to_dict()["considered"][0]["margins"]
+
+
 def test_an_uncertain_threshold_gives_a_probability():
     letter = next(f for f in allow("MI210", on="2025-06-01").matched if f.rule == "us_h20_isinformed_2025")
     margin = next(m for m in letter.margins if m.variable == "dram_bw_gbs")

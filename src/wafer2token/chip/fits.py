@@ -120,6 +120,15 @@ def same_die(chip: str) -> tuple[str, ...]:
     )  # fmt: skip
 
 
+@cache
+def capped(fit: FamilyFit, share: float) -> FamilyFit:
+    """The fit of a matrix product with compute shares no higher than ``share`` of peak, the best ever measured."""
+    if not isinstance(fit.values, MatmulFit):
+        return fit
+    values = replace(fit.values, compute=min(fit.values.compute, share), sustained=min(fit.values.sustained, share))
+    return replace(fit, values=values)
+
+
 def _power_limited(fit: FamilyFit, chip: str, siblings: tuple[str, ...], family: str, dtype: str) -> FamilyFit:
     """The fit with its compute shares drawn half-way to those of the sibling nearest in peak rate, where lower.
 

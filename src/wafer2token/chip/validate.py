@@ -47,9 +47,25 @@ def kernel_points(rows: Sequence[Row]) -> list[Point]:
     groups: dict[tuple[Any, ...], list[int]] = {}
     for i, row in enumerate(rows):
         if row.skipped or row.columns is None:
-            points[i] = Point(row.id, f"{row.chip or 'other'} {row.family}".strip(), row.seconds, skipped=row.skipped, source=row.source)
+            points[i] = Point(
+                row.id,
+                f"{row.chip or 'other'} {row.family}".strip(),
+                row.seconds,
+                skipped=row.skipped,
+                source=row.source,
+            )
         else:
-            key = (row.chip, row.per, row.stack, row.family, row.dtype, row.weight_dtype, row.kv_dtype, row.causal, row.direction)
+            key = (
+                row.chip,
+                row.per,
+                row.stack,
+                row.family,
+                row.dtype,
+                row.weight_dtype,
+                row.kv_dtype,
+                row.causal,
+                row.direction,
+            )
             groups.setdefault((*key, "window" in row.columns), []).append(i)
     for members in groups.values():
         points |= dict(zip(members, _predicted([rows[i] for i in members]), strict=True))
@@ -104,7 +120,9 @@ def _forward(acc: Accelerator, row: Row, columns: Mapping[str, Array], backward:
     if row.family == "gemm":
         return matmul_time(acc, c["m"], c["n"], c["k"], row.dtype, c["groups"], row.weight_dtype or None)
     if row.family == "grouped_gemm":
-        return grouped_matmul_time(acc, c["tokens_per_expert"], c["experts"], c["n"], c["k"], row.dtype, row.weight_dtype or None)
+        return grouped_matmul_time(
+            acc, c["tokens_per_expert"], c["experts"], c["n"], c["k"], row.dtype, row.weight_dtype or None
+        )
     window = c.pop("window", None)
     seen = None if window is None else np.where(window > 0, window, np.inf)
     cache, mla = row.kv_dtype or row.dtype, row.family.startswith("mla")
@@ -166,5 +184,7 @@ def _tags(row: Row, fit: FamilyFit) -> tuple[str, ...]:
         tags.append("gemm, LLM-shaped" if llm else "gemm, other shapes")
         if llm:
             tags.append(f"gemm, LLM-shaped {row.dtype} {row.chip}")
-        tags.append("gemm, " + ("up to 64 rows" if c["m"] <= 64 else "65 to 1024 rows" if c["m"] <= 1024 else "over 1024 rows"))
+        tags.append(
+            "gemm, " + ("up to 64 rows" if c["m"] <= 64 else "65 to 1024 rows" if c["m"] <= 1024 else "over 1024 rows")
+        )
     return tuple(tags)

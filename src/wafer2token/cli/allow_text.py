@@ -35,6 +35,8 @@ def show_ruling(r: Ruling) -> None:
     _findings(decisive, "rules that apply")
     _findings(list(r.near), "near misses")
     _findings([f for f in r.matched if f.lane == "import" or f.informal], "reported, not law, or on the import side")
+    for finding in r.considered:
+        screen.print(Text(f"not met: {finding.rule}{_closest(finding)}"))
     for word, lines in (("assumed", r.assumptions), ("note", r.notes)):
         for line in lines:
             screen.print(Text(f"{word}: {line}"))
@@ -115,6 +117,20 @@ def _says(f: Finding) -> str:
         verdict = f"{f.duty:.0%} duty"
     extra = f.exception or _ENGLISH.get(f.standing, f.standing)
     return f"{verdict} ({extra})" if extra else verdict
+
+
+def _closest(f: Finding) -> str:
+    """The limb that comes nearest: the one whose largest shortfall is smallest."""
+    short: dict[str, Margin] = {}
+    for m in f.margins:
+        if m.met == "no" and m.relative is not None:
+            worst = short.get(m.leg)
+            if worst is None or abs(m.relative) > abs(worst.relative or 0):
+                short[m.leg] = m
+    if not short:
+        return ""
+    m = min(short.values(), key=lambda x: abs(x.relative or 0))
+    return f", nearest {m.leg}: {_value(m)} against {_threshold(m)}, {_relative(m)}"
 
 
 def _value(m: Margin) -> str:

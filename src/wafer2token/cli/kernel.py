@@ -50,7 +50,9 @@ def _counts(command: Any) -> Any:
 @click.option("--stack", help="Software stack: vllm, trtllm, sglang, cann ...")
 @click.option("--per", type=click.Choice(["chip", "die"]), default="chip", show_default=True)
 @click.option("--against", help="A second chip.")
-@click.option("--roofline", is_flag=True, help="The chip's roofline instead: attainable rate over arithmetic intensity.")
+@click.option(
+    "--roofline", is_flag=True, help="The chip's roofline instead: attainable rate over arithmetic intensity."
+)
 @formats
 def command(
     operation: str, chip: str, size: str | None, dtype: str, weight_dtype: str | None, kv_dtype: str | None, window: float | None,
@@ -73,7 +75,9 @@ def command(
         operation, chip, against, dtype, weight_dtype, kv_dtype, stack, per, not eager, not full, window, **sizes
     )
     if roofline:
-        rows = [{"chip": p.chip, "intensity": p.intensity, "peak": p.peak, "reached": p.reached} for p in result.roofline]
+        rows = [
+            {"chip": p.chip, "intensity": p.intensity, "peak": p.peak, "reached": p.reached} for p in result.roofline
+        ]
         heads = {"chip": "chip", "intensity": "FLOP/B", "peak": "peak FLOP/s", "reached": "reached FLOP/s"}
         emit(rows, heads, f"Roofline, {dtype}", fmt, document={"roofline": rows})
         return

@@ -181,6 +181,7 @@ def cost(result: SupplyResult) -> View:
 
     without, with_euv = compare_euv(result.inputs)
     fields = {"immersion": ("immersion exposures", "1/wafer", 1.0), "euv": ("EUV exposures", "1/wafer", 1.0),
+              "exposure_capital": ("capital of one exposure", "USD", 1.0),
               "scanner_capital": ("scanner capital", "USD/wafer", 1.0), "wafer_price": ("wafer price", "USD", 1.0),
               "cycle_time": ("cycle time", "day", 1 / 86400.0), "usable": ("usable 910B dies", "share", 1.0),
               "good_die": ("good 910B die", "USD", 1.0), "package_910c": ("good 910C package", "USD", 1.0)}  # fmt: skip

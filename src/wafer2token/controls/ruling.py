@@ -134,6 +134,11 @@ class Ruling:
         return tuple(f for f in self.findings if f.match == "near")
 
     @property
+    def considered(self) -> tuple[Finding, ...]:
+        """The rules whose scope the transaction is in and that the item does not meet, nor nearly."""
+        return tuple(f for f in self.findings if f.match == "no" and f.in_scope and f.margins)
+
+    @property
     def weakest_grade(self) -> Grade:
         """The weakest grade on the path, rules and numbers together, on the scale of the numbers."""
         grades = [GRADE_OF_EVIDENCE[self.weakest_evidence], *([self.weakest_number] if self.weakest_number else [])]
@@ -145,6 +150,7 @@ class Ruling:
         out["from"] = self.origin
         out["matched"] = [f.to_dict() for f in self.matched]
         out["near"] = [f.to_dict() for f in self.near]
+        out["considered"] = [f.to_dict() for f in self.considered]
         out["metrics"] = dict(vars(self.metrics))
         out["weakest_grade"] = self.weakest_grade
         return out

@@ -56,7 +56,9 @@ class CollectiveTable:
 
     def where(self, keep: npt.NDArray[np.bool_]) -> CollectiveTable:
         """The rows of a mask."""
-        return replace(self, op=self.op[keep], bytes=self.bytes[keep], ranks=self.ranks[keep], seconds=self.seconds[keep])
+        return replace(
+            self, op=self.op[keep], bytes=self.bytes[keep], ranks=self.ranks[keep], seconds=self.seconds[keep]
+        )
 
     def halves(self) -> tuple[CollectiveTable, CollectiveTable]:
         """Every second message size is fitted, the others are held out."""
@@ -142,7 +144,9 @@ def fit_tier(table: CollectiveTable, evaluations: int = 3000) -> Fitted:
     )  # fmt: skip
 
 
-def _all_reduce_stage(base: Fabric, table: CollectiveTable, found: dict[str, float], evaluations: int) -> dict[str, float]:
+def _all_reduce_stage(
+    base: Fabric, table: CollectiveTable, found: dict[str, float], evaluations: int
+) -> dict[str, float]:
     """Ring only, or with the switch from each possible rank count: what fits best."""
     reduce = table.where(table.op == "all_reduce")
     best: tuple[float, dict[str, float]] | None = None
@@ -178,7 +182,9 @@ def log_ratio(base: Fabric, table: CollectiveTable, parameters: Mapping[str, flo
     out = np.empty(len(table.bytes))
     for op in np.unique(table.op):
         rows = table.op == op
-        out[rows] = np.log(table.seconds[rows] / collective_time(fab, str(op), table.bytes[rows], table.ranks[rows], span="scale_up"))
+        out[rows] = np.log(
+            table.seconds[rows] / collective_time(fab, str(op), table.bytes[rows], table.ranks[rows], span="scale_up")
+        )
     return out
 
 

@@ -23,8 +23,9 @@ _ALIASES = {"alltoall": "all_to_all", "send_recv": "p2p", "allreduce": "all_redu
 
 
 def collective_time(
-    fab: Fabric, op: str, bytes: Floats, ranks: Floats, span: Span | None = None, ranks_per_node: Floats | None = None
-) -> Array:
+    fab: Fabric, op: str, bytes: Floats, ranks: Floats, span: Span | None = None, ranks_per_node: Floats | None = None,
+    graph: bool = True,
+) -> Array:  # fmt: skip
     """Time of a collective [s]; arguments broadcast, samples lead.
 
     Ranks that do not fit the scale-up domain (or that are placed ``ranks_per_node`` to a domain) run hierarchically:
@@ -37,6 +38,7 @@ def collective_time(
         ranks: ranks that take part, at least 1; one rank takes no time.
         span: force one tier; None: by rank count.
         ranks_per_node: ranks of the group inside one scale-up domain; None: as many as fit.
+        graph: replayed from a captured graph; False adds the host's launch.
 
     Raises:
         InputError: unknown operation, negative size, fewer than one rank, more ranks than the system has.
@@ -50,7 +52,7 @@ def collective_time(
     inside = _inside(fab, n, span, ranks_per_node)
     ndim = max(np.ndim(message), np.ndim(n), np.ndim(inside))
     outside = n / inside
-    time = _on_tiers(fab, op, message, inside, outside, ndim)
+    time = _on_tiers(fab, op, message, inside, outside, ndim) + (0.0 if graph else fab.eager)
     return np.asarray(np.where(n > 1, time, 0.0) * _lead(fab.scale, ndim))
 
 
@@ -71,6 +73,9 @@ def _on_tiers(fab: Fabric, op: str, message: Any, inside: Any, outside: Any, ndi
 def _single(tier: Tier, op: str, message: Any, ranks: Any, link: Any) -> Array:
     """A collective on one tier [s]."""
     fit = tier.fit
+    if tier.mesh:
+        joined = np.minimum((np.maximum(ranks, 2.0) - 1.0) / (tier.size - 1.0), 1.0)
+        link = link * (1.0 / (tier.size - 1.0) if op == "p2p" else joined)
     if op == "all_reduce":
         return fit.launch + all_reduce_body(fit, message, ranks, link)
     if op in ("all_gather", "reduce_scatter"):
@@ -146,9 +151,13 @@ def _exchange(
         domains = n / inside
         far = _direct(out, direction, busiest * k, n, wide)
         copies = distinct(domains, k) * (1.0 - 1.0 / domains)
-        forwarded = _direct(out, direction, busiest * copies, domains, wide) + _direct(up, direction, busiest * k, inside, link)
+        forwarded = _direct(out, direction, busiest * copies, domains, wide) + _direct(
+            up, direction, busiest * k, inside, link
+        )
         limit = _direct(out, direction, busiest * k * np.minimum(LOW_LATENCY_TOKENS / np.maximum(t, 1.0), 1.0), n, wide)
-        time = np.where(n > up.size, np.where(t > LOW_LATENCY_TOKENS, np.maximum(np.minimum(far, forwarded), limit), far), time)
+        time = np.where(
+            n > up.size, np.where(t > LOW_LATENCY_TOKENS, np.maximum(np.minimum(far, forwarded), limit), far), time
+        )
     return np.asarray(np.where(n > 1, time, 0.0) * _lead(fab.scale, ndim))
 
 

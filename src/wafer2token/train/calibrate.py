@@ -21,7 +21,7 @@ from wafer2token.train.predict import Prepared, seconds_of
 from wafer2token.train.step import Parts, Software, step_time
 
 Array = npt.NDArray[np.float64]
-SOFT = 0.1
+SOFT = 0.05
 # parameter -> (scope, prior mean, prior standard deviation), in the scale of its link: logarithms for multipliers and seconds, logits for shares
 PRIORS: dict[str, tuple[tuple[str, float, float], ...]] = {
     "kernel": (("vendor", 0.1, 0.3), ("family", 0.0, 0.15), ("precision", 0.0, 0.4), ("stack", 0.0, 0.2)),

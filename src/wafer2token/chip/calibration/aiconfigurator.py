@@ -81,7 +81,9 @@ def _columns(file: Path) -> dict[str, npt.NDArray[Any]]:
     return {c: v[keep] for c, v in out.items()}
 
 
-def _floats(data: Mapping[str, npt.NDArray[Any]], names: Mapping[str, str], keep: npt.NDArray[np.bool_]) -> dict[str, Array]:
+def _floats(
+    data: Mapping[str, npt.NDArray[Any]], names: Mapping[str, str], keep: npt.NDArray[np.bool_]
+) -> dict[str, Array]:
     return {ours: data[theirs][keep].astype(float) for ours, theirs in names.items()}
 
 

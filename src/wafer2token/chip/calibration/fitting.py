@@ -131,8 +131,8 @@ def weights(table: KernelTable) -> Array:
 
 
 def fit_tables(
-    tables: Sequence[KernelTable], chips: Callable[[KernelTable], Accelerator] | None = None, rows: int = 2000,
-    evaluations: int = 4000, others: Mapping[str, float] | None = None, hold_out: bool = True,
+    tables: Sequence[KernelTable], chips: Callable[[KernelTable], Accelerator] | None = None, rows: int = 1500,
+    evaluations: int = 3000, others: Mapping[str, float] | None = None, hold_out: bool = True,
 ) -> Fitted:  # fmt: skip
     """One parameter set for some tables of one family, each with the same weight.
 
