@@ -36,7 +36,7 @@ _USES = ["advanced_node", "mature_node", "equipment_development", "supercomputer
 @click.option("--consumer", is_flag=True, help="Design a part that is not for datacenters.")
 @click.option("--licensable", is_flag=True, help="Design for a licence that can be had, not for no licence at all.")
 @click.option("--model", help="What the designed chip would do on this model, such as deepseek_r1.")
-@click.option("--base", default="h100_sxm", show_default=True, help="The chip whose efficiency the design inherits.")
+@click.option("--base", default="h20", show_default=True, help="The chip whose efficiency the design inherits.")
 @click.option("--what-if", "amendment", type=click.Path(), help="A file with an amended or a new rule.")
 @click.option("--check", is_flag=True, help="Known outcomes against the engine, documented and derived.")
 @formats
