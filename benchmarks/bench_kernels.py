@@ -1,6 +1,6 @@
 """Kernel evaluations per second on one core, and against a plain roofline in the same run.
 
-    OMP_NUM_THREADS=1 python benchmarks/bench_kernels.py
+OMP_NUM_THREADS=1 python benchmarks/bench_kernels.py
 """
 
 from __future__ import annotations

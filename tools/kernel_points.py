@@ -22,7 +22,23 @@ from wafer2token.chip.calibration.tables import KernelTable
 from wafer2token.fabric.calibration import read_aiconfigurator
 
 SRC = Path(__file__).parents[1] / "src" / "wafer2token"
-GEMM = ("id", "chip", "dtype", "op", "groups", "m", "n", "k", "latency_us", "tflops", "software", "grade", "quality_flag", "source", "licence")
+GEMM = (
+    "id",
+    "chip",
+    "dtype",
+    "op",
+    "groups",
+    "m",
+    "n",
+    "k",
+    "latency_us",
+    "tflops",
+    "software",
+    "grade",
+    "quality_flag",
+    "source",
+    "licence",
+)
 ATTENTION = ("id", "chip", "kind", "phase", "dtype", "kv_dtype", "batch", "q_len", "kv_len", "heads_q", "heads_kv", "dim_qk", "dim_v",
              "causal", "window", "latency_us", "tflops", "software", "grade", "quality_flag", "source", "licence")  # fmt: skip
 COLLECTIVES = ("id", "system", "op", "ranks", "nodes", "scope", "message_bytes", "latency_us", "busbw_GBps", "algbw_GBps", "library",
@@ -38,8 +54,16 @@ def main() -> None:
     folder = package_data(given.aiconfigurator)
     tables = [t for t in read(folder) if not t.kv_dtype]
     write(SRC / "chip" / "data" / "gemm.csv.gz", GEMM, [*facts(given.facts / "gemm.csv"), *gemm_rows(tables)])
-    write(SRC / "chip" / "data" / "attention.csv.gz", ATTENTION, [*facts(given.facts / "attention.csv"), *attention_rows(tables)])
-    write(SRC / "fabric" / "data" / "collectives.csv.gz", COLLECTIVES, [*facts(given.facts / "collectives.csv"), *collective_rows(folder)])
+    write(
+        SRC / "chip" / "data" / "attention.csv.gz",
+        ATTENTION,
+        [*facts(given.facts / "attention.csv"), *attention_rows(tables)],
+    )
+    write(
+        SRC / "fabric" / "data" / "collectives.csv.gz",
+        COLLECTIVES,
+        [*facts(given.facts / "collectives.csv"), *collective_rows(folder)],
+    )
 
 
 def facts(file: Path) -> Iterable[dict[str, str]]:

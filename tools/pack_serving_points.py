@@ -13,13 +13,15 @@ from typing import Any
 
 import yaml
 
-DROPPED = ("derived", "notes", "basis", "unreliable")
+DROPPED = ("derived", "basis", "unreliable")
 
 
 def packed(point: dict[str, Any]) -> dict[str, Any]:
     """The fields that a prediction or a reader of the table needs."""
     kept = {k: v for k, v in point.items() if k not in DROPPED and v not in (None, {}, [])}
     kept["source"] = {"key": point["source"]["key"]}
+    if "eager" not in str(kept.get("notes", "")):
+        kept.pop("notes", None)
     return kept
 
 

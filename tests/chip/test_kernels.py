@@ -62,7 +62,9 @@ def test_a_chip_without_measurements_inherits_and_says_so():
     ],
 )  # fmt: skip
 def test_every_operator_of_the_workload_has_a_time(family, args):
-    op = SimpleNamespace(family=family, args=args, dtype="bf16", weight_dtype="bf16", kv_dtype="bf16", direction="forward")
+    op = SimpleNamespace(
+        family=family, args=args, dtype="bf16", weight_dtype="bf16", kv_dtype="bf16", direction="forward"
+    )
     graph, eager = (op_time(accelerator("ascend_910c"), op, graph=g) for g in (True, False))
     assert 0 < float(graph) < float(eager) < 1.0
 
@@ -75,7 +77,8 @@ def test_gradients_of_attention_take_longer():
     args = {"batch": 1, "q_len": 4096, "kv_len": 4096, "heads": 32, "kv_heads": 8, "qk_dim": 128, "v_dim": 128}
     acc = accelerator("h100_sxm")
     forward, backward = (
-        op_time(acc, SimpleNamespace(family="attention_prefill", args=args, direction=d)) for d in ("forward", "backward")
+        op_time(acc, SimpleNamespace(family="attention_prefill", args=args, direction=d))
+        for d in ("forward", "backward")
     )
     assert 2 < backward / forward < 3.5
 
@@ -91,7 +94,10 @@ def test_the_verb_says_what_bounds_a_kernel():
     big = kernel("gemm", "h100_sxm", against="ascend_910c", m=8192, n=8192, k=8192)
     assert [c.bound for c in big.chips] == ["compute", "compute"]
     assert big.ratio == pytest.approx(big.chips[1].seconds / big.chips[0].seconds)
-    assert kernel("decode", "h100_sxm", batch=256, kv_len=8192, heads=32, kv_heads=8, head_dim=128).chips[0].bound == "memory"
+    assert (
+        kernel("decode", "h100_sxm", batch=256, kv_len=8192, heads=32, kv_heads=8, head_dim=128).chips[0].bound
+        == "memory"
+    )
     assert kernel("gemm", "h100_sxm", m=1, n=128, k=128).chips[0].bound == "latency"
     for row in big.chips:
         assert row.p10 <= row.seconds <= row.p90

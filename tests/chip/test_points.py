@@ -97,7 +97,9 @@ def test_tables_of_every_format_and_broken_ones(tmp_path):
 
 def test_validation_of_own_points(tmp_path):
     file = tmp_path / "mine.csv"
-    file.write_text(",".join(GEMM) + "\n" + ",".join(GEMM.values()) + "\n" + ",".join({**GEMM, "chip": "abacus"}.values()) + "\n")
+    file.write_text(
+        ",".join(GEMM) + "\n" + ",".join(GEMM.values()) + "\n" + ",".join({**GEMM, "chip": "abacus"}.values()) + "\n"
+    )
     result = validate(str(file))
     total = result.groups[0]
     assert (total.n, total.skipped) == (1, 1)

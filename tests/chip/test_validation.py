@@ -13,7 +13,11 @@ def result():
 
 
 def errors(result, *needles, prefix="aic-"):
-    found = [p.ape for p in result.points if not p.skipped and p.id.startswith(prefix) and all(n in (p.group, *p.tags) for n in needles)]
+    found = [
+        p.ape
+        for p in result.points
+        if not p.skipped and p.id.startswith(prefix) and all(n in (p.group, *p.tags) for n in needles)
+    ]
     assert len(found) > 20, needles
     return found
 
@@ -34,7 +38,9 @@ def test_collectives(result):
 
 
 def test_ascend_operators(result):
-    found = [p.ape for p in result.points if not p.skipped and p.group.startswith("ascend_910b") and "flagged" not in p.group]
+    found = [
+        p.ape for p in result.points if not p.skipped and p.group.startswith("ascend_910b") and "flagged" not in p.group
+    ]
     assert len(found) > 50
     assert mean(found) <= 0.20
 

@@ -56,7 +56,7 @@ def test_times_grow_with_batch_context_and_prompt(h100):
 
 def test_eager_steps_are_held_by_the_host():
     place = site("ascend_910b2")
-    shape = model("qwen3_32b")
+    shape = model("qwen3_8b")
     graph, eager = (decode_step_time(shape, place.machine, checked(Plan(tp=4, graph=g), shape), 1.0, 1024.0) for g in (True, False))
     assert float(eager.total) > 1.5 * float(graph.total)
     assert eager.bound_by() == "host"
@@ -234,3 +234,18 @@ def test_the_command(words, code, said):
     result = CliRunner().invoke(w2t, words)
     assert result.exit_code == code, result.output
     assert said in result.output
+
+
+def test_calibration_anchors_to_a_run(tmp_path):
+    from wafer2token.serve.calibrate import calibrate_run, read_result
+
+    file = tmp_path / "run.json"
+    file.write_text(json.dumps({"completed": 200, "total_input_tokens": 200_000, "total_output_tokens": 40_000, "request_rate": 2.0,
+                                "max_concurrency": None, "mean_ttft_ms": 90.0, "mean_tpot_ms": 14.0, "output_throughput": 395.0}))  # fmt: skip
+    anchor = calibrate_run(file, "llama_3_1_8b", "h100_sxm")
+    assert abs(anchor.after["tpot"]) < 0.02
+    assert abs(anchor.after["ttft"]) < 0.05
+    assert 'family = "engine"' in anchor.to_toml()
+    file.write_text('{"mean_ttft_ms": 5}')
+    with pytest.raises(InputError, match="lacks"):
+        read_result(file)

@@ -101,7 +101,9 @@ def prefill_seconds(fit: PrefillFit, batch: Array, q_len: Array, kv_len: Array, 
     """
     total, longest = prefill_columns(q_len, kv_len, window, causal)
     size = width / FULL_HEAD
-    reached = np.minimum(fit.compute * np.minimum(size, 1.0) ** fit.head_power * np.maximum(size, 1.0) ** fit.wide_power, 1.0)
+    reached = np.minimum(
+        fit.compute * np.minimum(size, 1.0) ** fit.head_power * np.maximum(size, 1.0) ** fit.wide_power, 1.0
+    )
     per_column = 4.0 * TILE * width * units / (peak * reached)
     mean = batch * heads * (total + np.ceil(q_len / TILE) * fit.prologue) / units
     last = longest + fit.prologue

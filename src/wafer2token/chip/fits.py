@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cache
 from typing import Any
 
@@ -88,7 +88,7 @@ def family_fit(chip: str, vendor: str, stack: str | None, family: str, dtype: st
     names = _known_stacks() | {kind, *_PLATFORM.values()}
     if stack is not None and stack not in names:
         raise InputError(unknown("stack", stack, sorted(names)))
-    spare = _STANDS_IN.get(family)
+    spare = _STANDS_IN.get(family, "")
     own, siblings = (chip,), same_die(chip)
     for subject, targets, fam in (
         ("chip", own, family), ("chip", siblings, family), ("chip", own, spare), ("class", (), family),
@@ -99,7 +99,8 @@ def family_fit(chip: str, vendor: str, stack: str | None, family: str, dtype: st
             if card is not None:
                 basis = "calibrated" if targets == own and fam == family else "inherited"
                 spread = None if targets == own else _class_card(kind, fam, d)
-                return _fit(card, fam, basis, spread)
+                fit = _fit(card, fam, basis, spread)
+                return _power_limited(fit, chip, siblings, fam, d) if targets == siblings else fit
     raise EvidenceError(f"no calibration for {family} ({dtype}) on {chip}, nor for its class")
 
 
@@ -117,6 +118,41 @@ def same_die(chip: str) -> tuple[str, ...]:
         if c.id != chip and c.vendor == own.vendor and c.die_area is not None
         and abs(float(c.die_area) / area - 1.0) < 1e-3
     )  # fmt: skip
+
+
+@cache
+def capped(fit: FamilyFit, share: float) -> FamilyFit:
+    """The fit of a matrix product with compute shares no higher than ``share`` of peak, the best ever measured."""
+    if not isinstance(fit.values, MatmulFit):
+        return fit
+    values = replace(fit.values, compute=min(fit.values.compute, share), sustained=min(fit.values.sustained, share))
+    return replace(fit, values=values)
+
+
+def _power_limited(fit: FamilyFit, chip: str, siblings: tuple[str, ...], family: str, dtype: str) -> FamilyFit:
+    """The fit with its compute shares drawn half-way to those of the sibling nearest in peak rate, where lower.
+
+    Chips of one die differ in how much of it is switched on: one with few units never reaches its power limit, and
+    its high share of peak says little of one with all of them. One witness shares the software, the other the power
+    regime; the geometric mean of both is taken.
+    """
+    rate = _rate(chip, dtype)
+    cards = [c for t in siblings for c in _table().get(("chip", t, family, dtype), [])]
+    if not isinstance(fit.values, MatmulFit) or not cards or rate is None:
+        return fit
+    distance = {c.id: abs(math.log((_rate(c.target, dtype) or rate) / rate)) for c in cards}
+    closest = min(distance.values())
+    if closest > distance[fit.card] - math.log(1.2):
+        return fit
+    near = [c for c in cards if distance[c.id] == closest]
+    best = {k: max(float(c.ratios[k]) for c in near) for k in ("compute", "sustained")}
+    own = {k: getattr(fit.values, k) for k in best}
+    return replace(fit, values=replace(fit.values, **{k: math.sqrt(v * min(v, best[k])) for k, v in own.items()}))
+
+
+def _rate(chip: str, dtype: str) -> float | None:
+    peak = all_cards("chip")[chip].peak.get(dtype)
+    return float(peak) if peak is not None else None
 
 
 def _class_card(kind: str, family: str, dtype: str) -> Any:

@@ -254,4 +254,3 @@ def positive(name: str, value: Floats, least: float = 1.0) -> Any:
 
 def _window(window: Floats | None) -> Any:
     return np.inf if window is None else positive("window", window)
-

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wafer2token.catalog import get
-from wafer2token.chip.fits import FamilyFit, family_fit, platform
+from wafer2token.chip.fits import FamilyFit, capped, family_fit, platform
 from wafer2token.evidence.errors import EvidenceError, InputError, Problem, nearest
 from wafer2token.evidence.number import Number
 
@@ -43,6 +43,8 @@ class Accelerator:
         scale: kernel family -> factor on its time: the draw of its systematic error times ``slowdown``.
         slowdown: factor on all kernel times, for software that is not yet (or no longer) as good as the measured.
         samples: number of samples, None for the central case.
+        achieved: best share of peak that was ever measured on the chip, by data type: inherited parameters are capped
+            by it.
         fits: parameters that take the place of the cards', by kernel family.
     """
 
@@ -61,6 +63,7 @@ class Accelerator:
     slowdown: Value = 1.0
     samples: int | None = None
     seed: int = 0
+    achieved: Mapping[str, float] = field(default_factory=dict, repr=False)
     fits: Mapping[str, FamilyFit] = field(default_factory=dict, repr=False)
     scale: dict[str, Value] = field(default_factory=dict, repr=False, compare=False)
 
@@ -83,7 +86,9 @@ class Accelerator:
         """The fitted parameters of a kernel family on this chip and stack."""
         if family in self.fits:
             return self.fits[family]
-        return family_fit(self.id, self.vendor, self.stack, family, dtype)
+        found = family_fit(self.id, self.vendor, self.stack, family, dtype)
+        share = self.achieved.get(dtype, min(self.achieved.values(), default=1.0))
+        return capped(found, share) if found.basis == "inherited" and share < 1.0 else found
 
     def factor(self, family: str, dtype: str = "") -> Value:
         """What the family's time is multiplied by: its drawn systematic error times the slowdown."""
@@ -162,6 +167,7 @@ def from_card(
         slowdown=slowdown,
         samples=samples,
         seed=seed,
+        achieved={k: float(v) / float(card.peak[k]) for k, v in card.achieved.items() if k in card.peak},
     )
 
 

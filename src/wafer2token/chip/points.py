@@ -85,7 +85,9 @@ def _row(raw: Mapping[str, str], default_id: str) -> Row:
 def _product(raw: Mapping[str, str]) -> Row:
     op = raw.get("op") or "gemm"
     if op not in _PRODUCTS:
-        return Row("", skipped=f"{op} is a rate, not the time of a shape" if "gemm" in op else f"unknown operation {op!r}")
+        return Row(
+            "", skipped=f"{op} is a rate, not the time of a shape" if "gemm" in op else f"unknown operation {op!r}"
+        )
     if not all(raw.get(c) for c in ("m", "n", "k")):
         return Row("", skipped="no shape: m, n and k are needed")
     m, n, k, groups = float(raw["m"]), float(raw["n"]), float(raw["k"]), float(raw.get("groups") or 1)
@@ -116,7 +118,9 @@ def _attention(raw: Mapping[str, str]) -> Row:
     if raw.get("window"):
         columns["window"] = float(raw["window"])
     causal = raw.get("causal", "").lower() not in ("false", "0", "no", "")
-    latent = "mla" in kind or (columns["kv_heads"] == 1 and columns["qk_dim"] > 2 * 128 and columns["qk_dim"] > columns["v_dim"])
+    latent = "mla" in kind or (
+        columns["kv_heads"] == 1 and columns["qk_dim"] > 2 * 128 and columns["qk_dim"] > columns["v_dim"]
+    )
     decode = "decode" in phase
     family = ("mla_" if latent else "attention_") + ("decode" if decode or latent else "prefill")
     dtype, _ = _formats(raw.get("dtype", ""))
@@ -155,7 +159,12 @@ def resolve_chip(name: str) -> tuple[str, str]:
     """Chip id and "chip" or "die" of a measured device's name; an empty id when no card speaks of it."""
     per = "die" if re.search(r"\bdies?\b", name) and "package" not in name else "chip"
     bare = re.sub(r"\(.*?\)", " ", name)
-    for candidate in (name, bare, re.sub(r"\b(die|dies|package|SXM\d?|x\d+)\b.*", " ", bare), *re.findall(r"\((.*?)\)", name)):
+    for candidate in (
+        name,
+        bare,
+        re.sub(r"\b(die|dies|package|SXM\d?|x\d+)\b.*", " ", bare),
+        *re.findall(r"\((.*?)\)", name),
+    ):
         try:
             chip = get("chip", candidate.strip())
         except InputError:
@@ -171,7 +180,16 @@ def as_tables(rows: Iterable[Row], flagged: bool = False, source: str = "") -> l
     for row in rows:
         if row.skipped or row.columns is None or (row.flag and not flagged) or row.direction != "forward":
             continue
-        key = (row.chip, row.per, row.stack or "torch", row.family, row.dtype, row.weight_dtype, row.kv_dtype, str(row.causal))
+        key = (
+            row.chip,
+            row.per,
+            row.stack or "torch",
+            row.family,
+            row.dtype,
+            row.weight_dtype,
+            row.kv_dtype,
+            str(row.causal),
+        )
         groups.setdefault((*key, source or row.source), []).append(row)
     out = []
     for (chip, per, stack, family, dtype, weight, cache_dtype, causal, origin), members in groups.items():

@@ -47,9 +47,25 @@ def kernel_points(rows: Sequence[Row]) -> list[Point]:
     groups: dict[tuple[Any, ...], list[int]] = {}
     for i, row in enumerate(rows):
         if row.skipped or row.columns is None:
-            points[i] = Point(row.id, f"{row.chip or 'other'} {row.family}".strip(), row.seconds, skipped=row.skipped, source=row.source)
+            points[i] = Point(
+                row.id,
+                f"{row.chip or 'other'} {row.family}".strip(),
+                row.seconds,
+                skipped=row.skipped,
+                source=row.source,
+            )
         else:
-            key = (row.chip, row.per, row.stack, row.family, row.dtype, row.weight_dtype, row.kv_dtype, row.causal, row.direction)
+            key = (
+                row.chip,
+                row.per,
+                row.stack,
+                row.family,
+                row.dtype,
+                row.weight_dtype,
+                row.kv_dtype,
+                row.causal,
+                row.direction,
+            )
             groups.setdefault((*key, "window" in row.columns), []).append(i)
     for members in groups.values():
         points |= dict(zip(members, _predicted([rows[i] for i in members]), strict=True))
@@ -104,20 +120,21 @@ def _forward(acc: Accelerator, row: Row, columns: Mapping[str, Array], backward:
     if row.family == "gemm":
         return matmul_time(acc, c["m"], c["n"], c["k"], row.dtype, c["groups"], row.weight_dtype or None)
     if row.family == "grouped_gemm":
-        return grouped_matmul_time(acc, c["tokens_per_expert"], c["experts"], c["n"], c["k"], row.dtype, row.weight_dtype or None)
+        return grouped_matmul_time(
+            acc, c["tokens_per_expert"], c["experts"], c["n"], c["k"], row.dtype, row.weight_dtype or None
+        )
     window = c.pop("window", None)
     seen = None if window is None else np.where(window > 0, window, np.inf)
-    cache = row.kv_dtype or row.dtype
-    shape = [c[k] for k in ("kv_len", "heads", "kv_heads", "qk_dim", "v_dim")]
-    mla = row.family.startswith("mla")
+    cache, mla = row.kv_dtype or row.dtype, row.family.startswith("mla")
     if row.family.endswith("prefill"):
         return attention_prefill_time(
-            acc, c["batch"], c["q_len"], *shape, causal=row.causal, window=seen, dtype=row.dtype, kv_dtype=cache, mla=mla,
-            backward=backward,
+            acc, c["batch"], c["q_len"], c["kv_len"], c["heads"], c["kv_heads"], c["qk_dim"], c["v_dim"],
+            causal=row.causal, window=seen, dtype=row.dtype, kv_dtype=cache, mla=mla, backward=backward,
         )  # fmt: skip
     return attention_decode_time(
-        acc, c["batch"], *shape, kv_dtype=cache, mla=mla, window=seen, dtype=row.dtype, q_len=c["q_len"]
-    )
+        acc, c["batch"], c["kv_len"], c["heads"], c["kv_heads"], c["qk_dim"], c["v_dim"], kv_dtype=cache, mla=mla,
+        window=seen, dtype=row.dtype, q_len=c["q_len"],
+    )  # fmt: skip
 
 
 def baseline_times(acc: Accelerator, row: Row, columns: Mapping[str, Array]) -> Array:
@@ -167,5 +184,7 @@ def _tags(row: Row, fit: FamilyFit) -> tuple[str, ...]:
         tags.append("gemm, LLM-shaped" if llm else "gemm, other shapes")
         if llm:
             tags.append(f"gemm, LLM-shaped {row.dtype} {row.chip}")
-        tags.append("gemm, " + ("up to 64 rows" if c["m"] <= 64 else "65 to 1024 rows" if c["m"] <= 1024 else "over 1024 rows"))
+        tags.append(
+            "gemm, " + ("up to 64 rows" if c["m"] <= 64 else "65 to 1024 rows" if c["m"] <= 1024 else "over 1024 rows")
+        )
     return tuple(tags)

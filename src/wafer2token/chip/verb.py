@@ -126,7 +126,9 @@ def kernel(
     _check(operation, sizes)
     machines = [accelerator(c, stack=stack, per="die" if per == "die" else "chip") for c in (chip, against) if c]
     rows = tuple(_on(acc, operation, dtype, weight_dtype, kv_dtype, graph, causal, window, sizes) for acc in machines)
-    lines = tuple(p for acc in machines for p in roofline(acc, dtype)) if operation not in ("memory", "quantise") else ()
+    lines = (
+        tuple(p for acc in machines for p in roofline(acc, dtype)) if operation not in ("memory", "quantise") else ()
+    )
     return KernelResult(operation, dtype, dict(sizes), rows, lines)
 
 
@@ -202,7 +204,9 @@ def work(
     act, weight = stored_bytes(dtype), stored_bytes(weight_dtype or dtype)
     if operation in ("gemm", "grouped_gemm"):
         m, many = (s["m"], s.get("groups", 1.0)) if operation == "gemm" else (s["tokens_per_expert"], s["experts"])
-        return 2.0 * many * m * s["n"] * s["k"], many * (act * m * s["k"] + weight * s["n"] * s["k"] + OUTPUT_BYTES * m * s["n"])
+        return 2.0 * many * m * s["n"] * s["k"], many * (
+            act * m * s["k"] + weight * s["n"] * s["k"] + OUTPUT_BYTES * m * s["n"]
+        )
     if operation == "memory":
         return 0.0, s["bytes"]
     if operation == "quantise":

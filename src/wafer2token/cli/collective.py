@@ -16,12 +16,18 @@ _COLUMNS = {"system": "system", "time": "time", "interval": "80% interval", "alg
 @click.command(name="collective")
 @click.argument("op", type=click.Choice(_OPERATIONS))
 @click.argument("system")
-@click.option("--bytes", "size", required=True, help='Whole message of a rank, with a unit: "256 MB" (nccl-tests convention).')
+@click.option(
+    "--bytes", "size", required=True, help='Whole message of a rank, with a unit: "256 MB" (nccl-tests convention).'
+)
 @click.option("--ranks", type=float, required=True, help="Ranks that take part.")
 @click.option("--span", type=click.Choice(["scale_up", "scale_out"]), help="Force one tier.")
-@click.option("--flows", type=float, default=1.0, show_default=True, help="Equal collectives on the links at the same time.")
+@click.option(
+    "--flows", type=float, default=1.0, show_default=True, help="Equal collectives on the links at the same time."
+)
 @click.option("--oversubscription", type=float, default=1.0, show_default=True, help="Of the scale-out network.")
-@click.option("--systems", type=float, default=1.0, show_default=True, help="Such systems that the scale-out network joins.")
+@click.option(
+    "--systems", type=float, default=1.0, show_default=True, help="Such systems that the scale-out network joins."
+)
 @click.option("--per", type=click.Choice(["chip", "die"]), default="chip", show_default=True, help="What a rank is.")
 @click.option("--against", help="A second system.")
 @formats
@@ -52,12 +58,12 @@ def _shown(row: Any) -> dict[str, str]:
     from wafer2token.evidence.units import format_quantity
 
     return {
-        "system": row.name,
+        "system": row.system,
         "time": format_quantity(row.seconds, "s"),
         "interval": f"{format_quantity(row.p10, 's')} - {format_quantity(row.p90, 's')}",
         "algorithm": format_quantity(row.algorithm_bytes_per_s, "B/s"),
         "bus": format_quantity(row.bus_bytes_per_s, "B/s"),
         "link": format_quantity(row.link_bytes_per_s, "B/s"),
         "span": row.span,
-        "basis": f"{row.basis} ({row.card})",
+        "basis": row.basis,
     }

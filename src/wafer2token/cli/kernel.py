@@ -50,7 +50,9 @@ def _counts(command: Any) -> Any:
 @click.option("--stack", help="Software stack: vllm, trtllm, sglang, cann ...")
 @click.option("--per", type=click.Choice(["chip", "die"]), default="chip", show_default=True)
 @click.option("--against", help="A second chip.")
-@click.option("--roofline", is_flag=True, help="The chip's roofline instead: attainable rate over arithmetic intensity.")
+@click.option(
+    "--roofline", is_flag=True, help="The chip's roofline instead: attainable rate over arithmetic intensity."
+)
 @formats
 def command(
     operation: str, chip: str, size: str | None, dtype: str, weight_dtype: str | None, kv_dtype: str | None, window: float | None,
@@ -73,7 +75,9 @@ def command(
         operation, chip, against, dtype, weight_dtype, kv_dtype, stack, per, not eager, not full, window, **sizes
     )
     if roofline:
-        rows = [{"chip": p.chip, "intensity": p.intensity, "peak": p.peak, "reached": p.reached} for p in result.roofline]
+        rows = [
+            {"chip": p.chip, "intensity": p.intensity, "peak": p.peak, "reached": p.reached} for p in result.roofline
+        ]
         heads = {"chip": "chip", "intensity": "FLOP/B", "peak": "peak FLOP/s", "reached": "reached FLOP/s"}
         emit(rows, heads, f"Roofline, {dtype}", fmt, document={"roofline": rows})
         return
@@ -92,12 +96,12 @@ def _shown(row: Any) -> dict[str, str]:
 
     rate = (row.flops_per_s, "FLOP/s") if row.flops else (row.bytes_per_s, "B/s")
     return {
-        "chip": row.name,
+        "chip": row.chip,
         "time": format_quantity(row.seconds, "s"),
         "interval": f"{format_quantity(row.p10, 's')} - {format_quantity(row.p90, 's')}",
         "bound": row.bound,
         "rate": format_quantity(*rate),
         "compute": f"{row.compute_share:.0%}",
         "memory": f"{row.memory_share:.0%}",
-        "basis": f"{row.basis} ({row.card})",
+        "basis": row.basis,
     }

@@ -60,8 +60,8 @@ def _descend(
     return float(done.fun), np.clip(done.x * scale, low, high)
 
 
-def quantiles_80(residuals: Sequence[Array]) -> dict[str, float]:
+def quantiles_80(residuals: Sequence[Array]) -> tuple[float, float]:
     """10th and 90th percentile over residuals, each table with the same weight."""
     size = max(len(r) for r in residuals)
     even = np.concatenate([np.quantile(r, (np.arange(size) + 0.5) / size) for r in residuals])
-    return {"low": float(np.quantile(even, 0.1)), "high": float(np.quantile(even, 0.9))}
+    return float(np.quantile(even, 0.1)), float(np.quantile(even, 0.9))

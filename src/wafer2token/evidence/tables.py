@@ -65,7 +65,13 @@ def read_entries(path: str | Path) -> list[dict[str, Any]]:
         document = json.loads(text) if file.name.endswith(".json") else _yaml(text)
     except (OSError, UnicodeDecodeError, ValueError) as error:
         raise InputError(Problem(f"cannot read: {error}", str(path))) from None
-    lists = [document] if isinstance(document, list) else [v for v in document.values() if isinstance(v, list)] if isinstance(document, dict) else []
+    lists = (
+        [document]
+        if isinstance(document, list)
+        else [v for v in document.values() if isinstance(v, list)]
+        if isinstance(document, dict)
+        else []
+    )
     records = next((v for v in lists if v and all(isinstance(r, dict) for r in v)), None)
     if records is None:
         raise InputError(Problem("no list of records", str(path)))

@@ -13,6 +13,7 @@ _NAMES = {
     "combine_time": "timing",
     "dispatch_time": "timing",
     "collective": "verb",
+    "copy_time": "copies",
 }
 
 

@@ -56,7 +56,9 @@ class CollectiveTable:
 
     def where(self, keep: npt.NDArray[np.bool_]) -> CollectiveTable:
         """The rows of a mask."""
-        return replace(self, op=self.op[keep], bytes=self.bytes[keep], ranks=self.ranks[keep], seconds=self.seconds[keep])
+        return replace(
+            self, op=self.op[keep], bytes=self.bytes[keep], ranks=self.ranks[keep], seconds=self.seconds[keep]
+        )
 
     def halves(self) -> tuple[CollectiveTable, CollectiveTable]:
         """Every second message size is fitted, the others are held out."""
@@ -137,12 +139,14 @@ def fit_tier(table: CollectiveTable, evaluations: int = 3000) -> Fitted:
     residual = log_ratio(base, held, found)
     return Fitted(
         table.tier, "", found, points=len(table.bytes), held_out=len(held.bytes),
-        error=float(np.median(np.abs(np.exp(-residual) - 1.0))), **quantiles_80([residual]),
+        error=float(np.median(np.abs(np.exp(-residual) - 1.0))), low=quantiles_80([residual])[0], high=quantiles_80([residual])[1],
         bias=float(np.std([np.median(log_ratio(base, held.where(held.op == o), found)) for o in np.unique(held.op)])),
     )  # fmt: skip
 
 
-def _all_reduce_stage(base: Fabric, table: CollectiveTable, found: dict[str, float], evaluations: int) -> dict[str, float]:
+def _all_reduce_stage(
+    base: Fabric, table: CollectiveTable, found: dict[str, float], evaluations: int
+) -> dict[str, float]:
     """Ring only, or with the switch from each possible rank count: what fits best."""
     reduce = table.where(table.op == "all_reduce")
     best: tuple[float, dict[str, float]] | None = None
@@ -178,7 +182,9 @@ def log_ratio(base: Fabric, table: CollectiveTable, parameters: Mapping[str, flo
     out = np.empty(len(table.bytes))
     for op in np.unique(table.op):
         rows = table.op == op
-        out[rows] = np.log(table.seconds[rows] / collective_time(fab, str(op), table.bytes[rows], table.ranks[rows], span="scale_up"))
+        out[rows] = np.log(
+            table.seconds[rows] / collective_time(fab, str(op), table.bytes[rows], table.ranks[rows], span="scale_up")
+        )
     return out
 
 

@@ -53,7 +53,9 @@ def read_aiconfigurator(folder: Path, chips: Mapping[str, str], links: Mapping[s
         if not files:
             continue
         raw = parquet.read_table(files[-1]).to_pydict()
-        base = np.array(raw["num_token"], float) * np.array(raw["num_topk"], float) * np.array(raw["hidden_size"], float)
+        base = (
+            np.array(raw["num_token"], float) * np.array(raw["num_topk"], float) * np.array(raw["hidden_size"], float)
+        )
         size = len(base)
         yield ExchangeTable(
             chip, "scale_up", links[chip],
@@ -69,7 +71,11 @@ def read_operators(entries: Iterable[Mapping[str, object]]) -> Iterable[Exchange
     """Points of kind ``moe_dispatch`` and ``moe_combine`` (chip, ep, batch_per_rank, latency_us, payload), hidden 7168, top 8."""
     rows: dict[str, list[Mapping[str, object]]] = {}
     for entry in entries:
-        if entry.get("kind") in ("moe_dispatch", "moe_combine") and entry.get("latency_us") and entry.get("chip") in _KNOWN:
+        if (
+            entry.get("kind") in ("moe_dispatch", "moe_combine")
+            and entry.get("latency_us")
+            and entry.get("chip") in _KNOWN
+        ):
             rows.setdefault(str(entry["chip"]), []).append(entry)
     for device, members in rows.items():
         target, tier, link = _KNOWN[device]
@@ -87,12 +93,19 @@ def predict(table: ExchangeTable, p: Mapping[str, float]) -> Array:
     out = np.empty(len(table.sent))
     for name, rows in (("dispatch", table.dispatch), ("combine", ~table.dispatch)):
         out[rows] = direct_seconds(
-            p[f"{name}_launch"], p["doubling"], p[f"{name}_share"], table.sent[rows], table.ranks[rows], np.asarray(table.link)
+            p[f"{name}_launch"],
+            p["doubling"],
+            p[f"{name}_share"],
+            table.sent[rows],
+            table.ranks[rows],
+            np.asarray(table.link),
         )
     return out
 
 
-def calibrate_experts(tables: Iterable[ExchangeTable], out: Path, as_of: date, report: Callable[[str], None] = print) -> Path:
+def calibrate_experts(
+    tables: Iterable[ExchangeTable], out: Path, as_of: date, report: Callable[[str], None] = print
+) -> Path:
     """Fit every table and write ``experts.toml``; tables of one rank count take the doubling of the others."""
     drafts: list[CardDraft] = []
     doubling = 7e-6
@@ -105,11 +118,21 @@ def calibrate_experts(tables: Iterable[ExchangeTable], out: Path, as_of: date, r
         residual = np.log(table.seconds / predict(table, found))
         error = float(np.abs(np.exp(-residual) - 1.0).mean())
         report(f"{table.target} experts {table.tier}: {len(residual)} points, error {error:.1%}")
-        fitted = Fitted(f"experts_{table.tier}", "", found, len(residual), 0, error, **quantiles_80([residual]), bias=0.2)
+        fitted = Fitted(
+            f"experts_{table.tier}", "", found, len(residual), 0, error, *quantiles_80([residual]), bias=0.2
+        )
         drafts.append(_draft(table, fitted, as_of))
     first = next((d for d in drafts if d.target == "h100_sxm"), drafts[0])
     if not any(d.target == "any" and d.result.family == "experts_scale_up" for d in drafts):
-        drafts.append(replace(first, id="class_any_experts_scale_up", subject="class", target="any", name="Expert exchange on scale-up links without measurements"))
+        drafts.append(
+            replace(
+                first,
+                id="class_any_experts_scale_up",
+                subject="class",
+                target="any",
+                name="Expert exchange on scale-up links without measurements",
+            )
+        )
     return write(out, "experts", drafts, "Expert exchange by fabric; written by `w2t calibrate kernels`")
 
 

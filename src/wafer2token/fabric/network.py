@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
 from functools import cache
 from typing import Any, Literal
 
@@ -31,6 +30,7 @@ class Tier:
         bandwidth: per rank and direction [B/s].
         latency: of one message [s].
         oversubscription: factor by which the uplinks are thinner than the sum of the links.
+        mesh: whether ranks are joined pair by pair (full mesh): a group then uses only the links inside it.
         fit: fitted parameters of collectives.
         experts: fitted parameters of expert exchange.
         card: id of the calibration card.
@@ -44,6 +44,7 @@ class Tier:
     bandwidth: Value
     latency: float
     oversubscription: float
+    mesh: bool
     fit: TierFit
     experts: ExpertFit
     card: str
@@ -64,6 +65,7 @@ class Fabric:
         ranks: in the whole system (infinite for a chip without a system).
         node: ranks that share a host.
         scale_up, scale_out: the tiers.
+        eager: seconds that a collective takes longer when the host launches it instead of a captured graph.
         samples: number of samples, None for the central case.
         scale: factor on all times: the draw of the systematic error.
     """
@@ -76,9 +78,14 @@ class Fabric:
     node: int
     scale_up: Tier
     scale_out: Tier
+    eager: float
     samples: int | None = None
     scale: Value = 1.0
-    flags: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def pair_bandwidth(self) -> Value:
+        """Bandwidth from one rank to one other inside the scale-up domain [B/s]."""
+        return self.scale_up.bandwidth / (self.scale_up.size - 1.0) if self.scale_up.mesh else self.scale_up.bandwidth
 
     @property
     def tiers(self) -> tuple[Tier, Tier]:
@@ -152,13 +159,14 @@ def from_cards(
     domain = float(system.scale_up_domain) if system is not None and system.scale_up_domain else node
     out = _scale_out(system, chip, node)
     tiers = [
-        _tier("scale_up", chip, domain / share, value(up, "scale_up_bandwidth"), 1.0),
-        _tier("scale_out", chip, math.inf, value(out, "scale_out_bandwidth") if out else 0.0, oversubscription),
+        _tier("scale_up", chip, domain / share, value(up, "scale_up_bandwidth"), 1.0, _is_mesh(system)),
+        _tier("scale_out", chip, math.inf, value(out, "scale_out_bandwidth") if out else 0.0, oversubscription, False),
     ]
     return Fabric(
         owner.id, owner.name, chip.id, per,
         ranks=float(system.count) / share if system is not None and system.count else math.inf,
-        node=round(node / share), scale_up=tiers[0], scale_out=tiers[1], samples=samples,
+        node=round(node / share), scale_up=tiers[0], scale_out=tiers[1],
+        eager=float(get("calibration", "class_any_collective_eager").times["eager"]), samples=samples,
         scale=1.0 if samples is None else _lognormal(tiers[0].bias, owner.id, samples, seed),
     )  # fmt: skip
 
@@ -168,13 +176,18 @@ def _scale_out(system: Any, chip: Any, node: float) -> Number | None:
     own = getattr(system, "scale_out_bandwidth", None)
     if own is not None:
         return own  # type: ignore[no-any-return]
-    per_node = getattr(system, "scale_out_per_node", None)
+    per_node: Number | None = getattr(system, "scale_out_per_node", None)
     if per_node is not None:
         return replace(per_node, low=per_node.low / node, mid=per_node.mid / node, high=per_node.high / node)
     return chip.scale_out_bandwidth  # type: ignore[no-any-return]
 
 
-def _tier(name: str, chip: Any, size: float, bandwidth: Value, oversubscription: float) -> Tier:
+def _is_mesh(system: Any) -> bool:
+    topology = getattr(system, "topology", None)
+    return topology is not None and str(topology.value).startswith("full mesh")
+
+
+def _tier(name: str, chip: Any, size: float, bandwidth: Value, oversubscription: float, mesh: bool) -> Tier:
     card, basis = _fit_card(name, chip.id, chip.vendor)
     given = {k: float(v) for group in (card.times, card.ratios) for k, v in group.items()}
     given.setdefault("switch_latency", math.inf)
@@ -182,8 +195,24 @@ def _tier(name: str, chip: Any, size: float, bandwidth: Value, oversubscription:
     experts, _ = _fit_card(f"experts_{name}", chip.id, chip.vendor)
     exchange = {k: float(v) for group in (experts.times, experts.ratios) for k, v in group.items()}
     residual = card.fit
-    low, high, bias = (float(residual.low), float(residual.high), float(residual.bias)) if residual else (-0.4, 0.4, 0.4)
-    return Tier(name, size, bandwidth, given.get("latency", fit.launch), oversubscription, fit, ExpertFit(**exchange), card.id, basis, low, high, bias)
+    low, high, bias = (
+        (float(residual.low), float(residual.high), float(residual.bias)) if residual else (-0.4, 0.4, 0.4)
+    )
+    return Tier(
+        name,
+        size,
+        bandwidth,
+        given.get("latency", fit.launch),
+        oversubscription,
+        mesh,
+        fit,
+        ExpertFit(**exchange),
+        card.id,
+        basis,
+        low,
+        high,
+        bias,
+    )
 
 
 @cache

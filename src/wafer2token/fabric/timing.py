@@ -23,12 +23,13 @@ _ALIASES = {"alltoall": "all_to_all", "send_recv": "p2p", "allreduce": "all_redu
 
 
 def collective_time(
-    fab: Fabric, op: str, bytes: Floats, ranks: Floats, span: Span | None = None, ranks_per_node: Floats | None = None
-) -> Array:
+    fab: Fabric, op: str, bytes: Floats, ranks: Floats, span: Span | None = None, ranks_per_node: Floats | None = None,
+    graph: bool = True,
+) -> Array:  # fmt: skip
     """Time of a collective [s]; arguments broadcast, samples lead.
 
     Ranks that do not fit the scale-up domain (or that are placed ``ranks_per_node`` to a domain) run hierarchically:
-    reduce-scatter inside, the operation between domains on the parts, all-gather inside.
+    reduce-scatter inside, the operation between domains on the parts, all-gather inside, in a pipeline.
 
     Args:
         fab: the fabric.
@@ -37,6 +38,7 @@ def collective_time(
         ranks: ranks that take part, at least 1; one rank takes no time.
         span: force one tier; None: by rank count.
         ranks_per_node: ranks of the group inside one scale-up domain; None: as many as fit.
+        graph: replayed from a captured graph; False adds the host's launch.
 
     Raises:
         InputError: unknown operation, negative size, fewer than one rank, more ranks than the system has.
@@ -50,7 +52,7 @@ def collective_time(
     inside = _inside(fab, n, span, ranks_per_node)
     ndim = max(np.ndim(message), np.ndim(n), np.ndim(inside))
     outside = n / inside
-    time = _on_tiers(fab, op, message, inside, outside, ndim)
+    time = _on_tiers(fab, op, message, inside, outside, ndim) + (0.0 if graph else fab.eager)
     return np.asarray(np.where(n > 1, time, 0.0) * _lead(fab.scale, ndim))
 
 
@@ -71,6 +73,9 @@ def _on_tiers(fab: Fabric, op: str, message: Any, inside: Any, outside: Any, ndi
 def _single(tier: Tier, op: str, message: Any, ranks: Any, link: Any) -> Array:
     """A collective on one tier [s]."""
     fit = tier.fit
+    if tier.mesh:
+        joined = np.minimum((np.maximum(ranks, 2.0) - 1.0) / (tier.size - 1.0), 1.0)
+        link = link * (1.0 / (tier.size - 1.0) if op == "p2p" else joined)
     if op == "all_reduce":
         return fit.launch + all_reduce_body(fit, message, ranks, link)
     if op in ("all_gather", "reduce_scatter"):
@@ -78,25 +83,25 @@ def _single(tier: Tier, op: str, message: Any, ranks: Any, link: Any) -> Array:
     if op == "all_to_all":
         return fit.exchange_launch + exchange_body(fit, message, ranks, link)
     if op == "broadcast":
-        return fit.launch + fit.hop * (ranks - 1.0) + message / (fit.share * link)
+        return np.asarray(fit.launch + fit.hop * (ranks - 1.0) + message / (fit.share * link))
     return np.asarray(tier.latency + message / (fit.share * link) + 0.0 * ranks)
 
 
 def _hierarchical(up: Tier, out: Tier, op: str, message: Any, inside: Any, outside: Any, link: Any, wide: Any) -> Array:
-    """A collective over both tiers [s]: what crosses the domains is the part of one rank."""
+    """A collective over both tiers [s]: what crosses the domains is the part of one rank; the two run as a pipeline."""
     part = message / inside
     start = up.fit.launch + out.fit.launch
     if op == "all_reduce":
         inner = 2.0 * up.fit.fused * ring_body(up.fit, message, inside, link)
-        return start + inner + all_reduce_body(out.fit, part, outside, wide)
+        return start + np.maximum(inner, all_reduce_body(out.fit, part, outside, wide))
     if op in ("all_gather", "reduce_scatter"):
-        return start + ring_body(up.fit, message, inside, link) + ring_body(out.fit, part, outside, wide)
+        return start + np.maximum(ring_body(up.fit, message, inside, link), ring_body(out.fit, part, outside, wide))
     if op == "all_to_all":
         across = exchange_body(out.fit, message, outside, wide)
         within = exchange_body(up.fit, message / outside, inside, link)
         return up.fit.exchange_launch + out.fit.exchange_launch + np.maximum(across, within)
     if op == "broadcast":
-        return start + message / (out.fit.share * wide) + message / (up.fit.share * link)
+        return np.asarray(start + message / (out.fit.share * wide) + message / (up.fit.share * link))
     return np.asarray(out.latency + message / (out.fit.share * wide) + 0.0 * outside)
 
 
@@ -146,9 +151,13 @@ def _exchange(
         domains = n / inside
         far = _direct(out, direction, busiest * k, n, wide)
         copies = distinct(domains, k) * (1.0 - 1.0 / domains)
-        forwarded = _direct(out, direction, busiest * copies, domains, wide) + _direct(up, direction, busiest * k, inside, link)
+        forwarded = _direct(out, direction, busiest * copies, domains, wide) + _direct(
+            up, direction, busiest * k, inside, link
+        )
         limit = _direct(out, direction, busiest * k * np.minimum(LOW_LATENCY_TOKENS / np.maximum(t, 1.0), 1.0), n, wide)
-        time = np.where(n > up.size, np.where(t > LOW_LATENCY_TOKENS, np.maximum(np.minimum(far, forwarded), limit), far), time)
+        time = np.where(
+            n > up.size, np.where(t > LOW_LATENCY_TOKENS, np.maximum(np.minimum(far, forwarded), limit), far), time
+        )
     return np.asarray(np.where(n > 1, time, 0.0) * _lead(fab.scale, ndim))
 
 

@@ -82,7 +82,11 @@ def collective(
     """
     problems = [Problem("a size of zero or less", "bytes", bytes, "above zero")] if not bytes > 0 else []
     problems += [Problem("too few ranks", "ranks", ranks, "2 or more")] if not ranks >= 2 else []
-    problems += [Problem("a network is at least 1 time subscribed", "oversubscription", oversubscription, "1 or more")] if not oversubscription >= 1 else []
+    problems += (
+        [Problem("a network is at least 1 time subscribed", "oversubscription", oversubscription, "1 or more")]
+        if not oversubscription >= 1
+        else []
+    )
     if problems:
         raise InputError(problems)
     names = [name for name in (on, against) if name]
@@ -97,7 +101,8 @@ def _on(
     held = fab.ranks * systems
     if ranks > held:
         raise InfeasibleError(
-            f"{fab.name} holds {held:g} ranks, not {ranks:g}", f"--ranks {held:g}, or --systems {math.ceil(ranks / fab.ranks)}"
+            f"{fab.name} holds {held:g} ranks, not {ranks:g}",
+            f"--ranks {held:g}, or --systems {math.ceil(ranks / fab.ranks)}",
         )
     fab = fab.shared(flows) if flows != 1 else fab
     seconds = float(collective_time(fab, op, size, ranks, span=span))

@@ -23,7 +23,7 @@ from .points import Case, cases, read_points
 from .predict import Predictor
 from .validate import FIRST, scored
 
-FITTED = {"step_s": (1e-4, 3e-2), "sequence_s": (1e-7, 3e-4), "prefill_s": (1e-5, 1e-1), "device": (0.6, 1.6), "eager": (0.05, 2.0)}
+FITTED = {"request_s": (1e-4, 0.1), "hidden_s": (1e-7, 3e-5), "step_s": (1e-4, 3e-2), "sequence_s": (1e-7, 3e-4), "prefill_s": (1e-5, 1e-1), "device": (0.6, 1.6), "eager": (0.05, 2.0)}
 PULL = 0.01
 
 
@@ -72,7 +72,9 @@ def thinned(found: Sequence[Case], most: int) -> list[Case]:
     return out
 
 
-def fit_engine(kind: str, stack: str, found: Sequence[Case], most: int = 40, rounds: int = 2) -> EngineFit:
+def fit_engine(
+    kind: str, stack: str, found: Sequence[Case], most: int = 40, rounds: int = 2, hold_out: bool = True
+) -> EngineFit:
     """Fit one engine card by coordinate search; the cases are those of this platform and stack."""
     chosen = thinned(found, most)
     start = overhead(chosen[0].chip, stack)
@@ -83,7 +85,7 @@ def fit_engine(kind: str, stack: str, found: Sequence[Case], most: int = 40, rou
     best = _search(chosen, start, stack, values, prior, free, rounds)
     errors = pairs_of(chosen, _with(start, stack, best))
     sources = tuple(errors)
-    held = _held_out(chosen, start, stack, prior, free) if len(sources) > 1 else None
+    held = _held_out(chosen, start, stack, prior, free) if hold_out and len(sources) > 1 else None
     residuals = np.concatenate([np.asarray(e) for e in errors.values()])
     spread = float(np.median(np.abs(residuals - np.median(residuals))) * 1.4826)
     return EngineFit(kind, stack, best, sources, len(chosen), score(errors), before, held, spread)
@@ -128,10 +130,10 @@ def _held_out(chosen: Sequence[Case], start: Overhead, stack: str, prior: Mappin
     return fmean(x for x in out if not math.isnan(x))
 
 
-def fit_all(points: Any = None, most: int = 40, only: Sequence[str] = ()) -> list[EngineFit]:
+def fit_all(points: Any = None, most: int = 40, only: Sequence[str] = (), hold_out: bool = True) -> list[EngineFit]:
     """Fit every engine of the points that has its own card."""
     good, _ = cases(read_points(points))
     by: dict[tuple[str, str], list[Case]] = {}
     for case in good:
         by.setdefault((platform(get("chip", case.chip).vendor), case.stack), []).append(case)
-    return [fit_engine(kind, stack, own, most) for (kind, stack), own in by.items() if not only or stack in only]
+    return [fit_engine(kind, stack, own, most, hold_out=hold_out) for (kind, stack), own in by.items() if not only or stack in only]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from wafer2token.catalog import get
-from wafer2token.chip import accelerator
-from wafer2token.chip.fits import platform, stacks
+from wafer2token.chip import Accelerator, accelerator
+from wafer2token.chip.fits import FamilyFit, platform, stacks
+from wafer2token.chip.streaming import StreamFit
 from wafer2token.evidence.errors import InputError
 from wafer2token.fabric import fabric
 
@@ -45,11 +47,23 @@ def site(on: str, stack: str | None = None, samples: int | None = None, seed: in
     vendor = get("chip", chip).vendor
     stack = stack or ("vllm-ascend" if platform(vendor) == "cann" else "vllm")
     measured = stack if stack in stacks(chip) or stack in known_kernel_stacks() else None
-    acc = accelerator(chip, measured, samples=samples, seed=seed, per=unit)
+    acc = streaming(accelerator(chip, measured, samples=samples, seed=seed, per=unit))
     fab = fabric(fabric_of or system or chip, samples=samples, seed=seed, per=unit)
     per = ranks_per_chip(chip)
     machine = Machine(acc, fab, overhead(chip, stack, samples, seed))
     return Site(machine, chip, system, stack, per, fab.ranks / per)
+
+
+def streaming(acc: Accelerator) -> Accelerator:
+    """The accelerator with the element-wise kernels of serving engines, which are fused and reach memory speed.
+
+    Where none was measured on the chip, casting kernels would stand in for them, which are far slower.
+    """
+    card = get("calibration", "engine_streams")
+    values = StreamFit(float(card.times["floor"]), float(card.ratios["memory"]))
+    low, high = (math.log(float(getattr(card.ratios["memory"], e)) / values.memory) for e in ("low", "high"))
+    fit = FamilyFit(values, low, high, 0.5 * (high - low), card.id, "inherited", "any", "")
+    return acc if acc.fit("memory").card.endswith("memory") else acc.with_fit("memory", fit)
 
 
 def known_kernel_stacks() -> set[str]:

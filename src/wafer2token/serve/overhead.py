@@ -31,7 +31,8 @@ class Overhead:
         sequence_s: further host time per sequence of a step.
         prefill_s: further host time of a step with prompt tokens.
         request_s: from the request's arrival to the queue, and from the first token back (tokenisation, HTTP).
-        device: device time over the sum of the kernels measured alone.
+        hidden_s: time of a kernel measured alone that disappears between its neighbours of a captured graph.
+        device: device time over the sum of the kernels.
         eager: share of the platform's eager launch time per operator that this engine pays.
         prefill_overlap, decode_overlap: share of the communication that two micro-batches hide.
         card: id of the calibration card, ``basis`` how near it is.
@@ -41,6 +42,7 @@ class Overhead:
     sequence_s: Value
     prefill_s: Value
     request_s: Value
+    hidden_s: Value
     device: Value
     eager: Value
     prefill_overlap: Value

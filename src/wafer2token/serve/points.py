@@ -192,6 +192,8 @@ def _split(parallel: Mapping[str, Any], ranks: int, shape: ModelShape, stack: st
     tp, pp, dp = max(tp, 1), max(pp, 1), max(dp, 1)
     if tp * pp * dp > ranks and tp * pp <= ranks:
         tp = max(tp // dp, 1)  # data-parallel attention inside the tensor-parallel group
+    if shape.kv_lora_rank and tp > 16 and dp == 1:
+        tp, dp = 1, tp  # ranks of a wide instance given as one number: latent attention is kept whole on each
     tp = min(tp, shape.num_attention_heads)
     ep = parallel.get("ep", parallel.get("moe_ep", noted.get("EP", 0)))
     if ep is True:
@@ -235,7 +237,8 @@ def _speculative(plan: Plan, work: Mapping[str, Any], parallel: Mapping[str, Any
 
 def _eager(point: Mapping[str, Any], parallel: Mapping[str, Any]) -> bool:
     flags = set(point.get("flags") or ())
-    return bool(flags & {"enforce_eager", "eager_host_bound"}) or bool(parallel.get("eager"))
+    said = "eager regime" in str(point.get("notes") or "")
+    return said or bool(flags & {"enforce_eager", "eager_host_bound"}) or bool(parallel.get("eager"))
 
 
 def _overlapped(point: Mapping[str, Any], stack: str, parallel: Mapping[str, Any]) -> bool:

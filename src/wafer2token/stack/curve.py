@@ -89,7 +89,13 @@ def _card(platform: str, workload: str) -> Any:
 
 
 def maturity(
-    platform: str, workload: str, on: date, since: date, samples: int | None = None, seed: int = 0, releases: bool = False
+    platform: str,
+    workload: str,
+    on: date,
+    since: date,
+    samples: int | None = None,
+    seed: int = 0,
+    releases: bool = False,
 ) -> Value:
     """Share of its mature efficiency that software reaches on a date, 0 to 1 (with release noise it can pass 1).
 
@@ -104,7 +110,9 @@ def maturity(
         InputError: a date before the start.
     """
     if on < since:
-        raise InputError(Problem("before the workload first ran on the chip", "on", on.isoformat(), f"from {since.isoformat()}"))
+        raise InputError(
+            Problem("before the workload first ran on the chip", "on", on.isoformat(), f"from {since.isoformat()}")
+        )
     curve = progress(platform, workload, samples, seed)
     share = saturating((on - since).days * _DAY, curve.start, curve.final, curve.tau)
     if not releases or samples is None:
@@ -118,7 +126,13 @@ def maturity(
 
 
 def slowdown(
-    platform: str, workload: str, on: date, since: date, measured: date | None = None, samples: int | None = None, seed: int = 0
+    platform: str,
+    workload: str,
+    on: date,
+    since: date,
+    measured: date | None = None,
+    samples: int | None = None,
+    seed: int = 0,
 ) -> Value:
     """Factor on kernel times between software of a date and the software that was measured.
 
@@ -127,7 +141,11 @@ def slowdown(
         measured: date of the software behind the calibration; None for mature software.
     """
     then = 1.0 if measured is None else maturity(platform, workload, measured, since, samples, seed)
-    return np.asarray(then / maturity(platform, workload, on, since, samples, seed)) if samples else float(np.asarray(then / maturity(platform, workload, on, since)))
+    return (
+        np.asarray(then / maturity(platform, workload, on, since, samples, seed))
+        if samples
+        else float(np.asarray(then / maturity(platform, workload, on, since)))
+    )
 
 
 @dataclass(frozen=True)

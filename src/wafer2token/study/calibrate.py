@@ -27,7 +27,7 @@ class Calibration:
 def calibrate(
     kind: str = "kernels", out: str = "calibration", aiconfigurator: str | None = None, points: Sequence[str] = (),
     vidur: Sequence[str] = (), msmodeling: str | None = None, nccl_tests: Sequence[str] = (), operators: str | None = None,
-    as_of: date | None = None, report: Callable[[str], None] | None = None,
+    collective_points: Sequence[str] = (), as_of: date | None = None, report: Callable[[str], None] | None = None,
 ) -> Calibration:  # fmt: skip
     """Fit kernel and fabric parameters from measurement tables; write calibration cards.
 
@@ -40,12 +40,15 @@ def calibrate(
         msmodeling: folder of Huawei msmodeling operator tables.
         nccl_tests: ``CHIP:OP:RANKS=FILE`` of the text that nccl-tests prints.
         operators: YAML or JSON with points of expert dispatch and combine.
+        collective_points: tables of collectives whose rows of block copies (``block_bytes``) are fitted.
         as_of: date on the cards; today when None.
         report: called with one line per fit.
 
     Raises:
         InputError: unknown kind, nothing to read, an unreadable table.
     """
+    from wafer2token.evidence.tables import read_rows
+
     if kind != "kernels":
         raise InputError(unknown("kind of calibration", kind, ["kernels"]))
     lines: list[str] = []
@@ -59,7 +62,8 @@ def calibrate(
     kernels = list(_kernel_tables(aiconfigurator, points, vidur, msmodeling))
     collectives = list(_collective_tables(aiconfigurator, nccl_tests))
     exchange = list(_exchange_tables(aiconfigurator, operators))
-    if not (kernels or collectives or exchange):
+    copies = [row for path in collective_points for row in read_rows(path)]
+    if not (kernels or collectives or exchange or copies):
         raise InputError(
             Problem("nothing to calibrate from", remedy="name at least one table, such as --points gemm.csv")
         )
@@ -76,6 +80,11 @@ def calibrate(
         from wafer2token.fabric.expert_calibration import calibrate_experts
 
         files.append(calibrate_experts(exchange, folder, today, note))
+    if copies:
+        from wafer2token.fabric.copy_calibration import calibrate_copies
+
+        written = calibrate_copies(copies, folder, today, note)
+        files += [written] if written else []
     return Calibration(kind, tuple(str(f) for f in files), tuple(lines))
 
 

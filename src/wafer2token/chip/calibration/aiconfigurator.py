@@ -81,7 +81,9 @@ def _columns(file: Path) -> dict[str, npt.NDArray[Any]]:
     return {c: v[keep] for c, v in out.items()}
 
 
-def _floats(data: Mapping[str, npt.NDArray[Any]], names: Mapping[str, str], keep: npt.NDArray[np.bool_]) -> dict[str, Array]:
+def _floats(
+    data: Mapping[str, npt.NDArray[Any]], names: Mapping[str, str], keep: npt.NDArray[np.bool_]
+) -> dict[str, Array]:
     return {ours: data[theirs][keep].astype(float) for ours, theirs in names.items()}
 
 
@@ -147,4 +149,46 @@ def _quantise(chip: str, stack: str, folder: Path) -> Iterator[KernelTable]:
         )
 
 
-_READERS = {"gemm": _gemm, "attention": _attention, "quantize": _quantise}
+def _latent(chip: str, stack: str, folder: Path) -> Iterator[KernelTable]:
+    """DeepSeek's latent attention: prefill with keys and values of every head, decode on the latents themselves."""
+    for family, file in (("mla_prefill", "context_mla"), ("mla_decode", "generation_mla")):
+        data = _columns(folder / f"{file}_perf.parquet")
+        if not data:
+            continue
+        keep = (data["mla_dtype"] == "bfloat16") & (data["kv_cache_dtype"] == "bfloat16")
+        decode = family == "mla_decode"
+        if not decode:
+            keep &= data["isl"].astype(float) >= SHORTEST_PREFILL
+        raw = _floats(data, {"batch": "batch_size", "isl": "isl", "heads": "num_heads", "step": "step"}, keep)
+        even = np.ones(len(raw["isl"]))
+        columns = {
+            "batch": raw["batch"], "q_len": raw["isl"], "kv_len": raw["isl"] + raw["step"], "heads": raw["heads"],
+            "kv_heads": even if decode else raw["heads"], "qk_dim": even * (576.0 if decode else 192.0),
+            "v_dim": even * (512.0 if decode else 128.0),
+        }  # fmt: skip
+        if keep.any():
+            yield KernelTable(chip, stack, folder.name, family, "bf16", columns, _seconds(data, keep), SOURCE)
+
+
+def _experts(chip: str, stack: str, folder: Path) -> Iterator[KernelTable]:
+    """Both products of a balanced mixture of experts in one time (gated: the first is twice as wide)."""
+    data = _columns(folder / "moe_perf.parquet")
+    if not data:
+        return
+    gated = np.array(["nongated" not in str(k) for k in data["kernel_source"]])
+    for theirs, dtype in DTYPES.items():
+        keep = (data["moe_dtype"] == theirs) & (data["distribution"] == "balanced") & gated
+        if not keep.any():
+            continue
+        raw = _floats(data, {"tokens": "num_tokens", "hidden": "hidden_size", "inter": "inter_size", "top_k": "topk", "all": "num_experts", "tp": "moe_tp_size", "ep": "moe_ep_size"}, keep)  # fmt: skip
+        columns = {
+            "tokens_per_expert": raw["tokens"] * raw["top_k"] / raw["all"],
+            "experts": np.maximum(raw["all"] / raw["ep"], 1.0),
+            "n": np.maximum(2.0 * raw["inter"] / raw["tp"], 1.0),
+            "k": raw["hidden"],
+            "down_k": np.maximum(raw["inter"] / raw["tp"], 1.0),
+        }
+        yield KernelTable(chip, stack, folder.name, "grouped_gemm", dtype, columns, _seconds(data, keep), SOURCE)
+
+
+_READERS = {"gemm": _gemm, "attention": _attention, "mla": _latent, "moe": _experts, "quantize": _quantise}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from wafer2token.evidence.tables import read_rows
 
 Array = npt.NDArray[np.float64]
 
-_VIDUR = {
+_VIDUR: dict[str, Callable[[Mapping[str, float]], tuple[float, float]]] = {
     "attn_pre_proj": lambda r: ((r["n_head"] + 2.0 * r["n_kv_head"]) / r["num_tensor_parallel_workers"] * (r["n_embd"] / r["n_head"]), r["n_embd"]),
     "attn_post_proj": lambda r: (r["n_embd"], r["n_embd"] / r["num_tensor_parallel_workers"]),
     "mlp_up_proj": lambda r: ((2.0 if r["use_gated_mlp"] else 1.0) * r["n_expanded_embd"] / r["num_tensor_parallel_workers"], r["n_embd"]),
@@ -37,7 +37,18 @@ def read_vidur(path: Path, chip: str) -> KernelTable:
             time = row.get(f"time_stats.{name}.median")
             if time is None or time == "" or not float(time) > 0:
                 continue
-            sizes = {key: _number(row, key) for key in ("n_head", "n_kv_head", "n_embd", "n_expanded_embd", "num_tensor_parallel_workers", "use_gated_mlp", "num_tokens")}
+            sizes = {
+                key: _number(row, key)
+                for key in (
+                    "n_head",
+                    "n_kv_head",
+                    "n_embd",
+                    "n_expanded_embd",
+                    "num_tensor_parallel_workers",
+                    "use_gated_mlp",
+                    "num_tokens",
+                )
+            }
             columns, inner = shape(sizes)
             m.append(sizes["num_tokens"])
             n.append(columns)
@@ -64,7 +75,13 @@ def _records(path: Path) -> list[dict[str, Any]]:
     return [dict(r) for r in read_rows(path)]
 
 
-_MATMUL = {"MatMulV2": "bf16", "MatMulV3": "bf16", "MatMul": "bf16", "BatchMatMulV2": "bf16", "QuantBatchMatmulV3": "int8"}
+_MATMUL = {
+    "MatMulV2": "bf16",
+    "MatMulV3": "bf16",
+    "MatMul": "bf16",
+    "BatchMatMulV2": "bf16",
+    "QuantBatchMatmulV3": "int8",
+}
 _DIE = "ascend_910c"
 
 
@@ -95,11 +112,15 @@ def read_msmodeling(folder: Path) -> Iterable[KernelTable]:
     for dtype, rows in found.items():
         groups, m, n, k, microseconds = (np.array(c) for c in zip(*rows, strict=True))
         columns = {"m": m, "n": n, "k": k, "groups": groups}
-        yield KernelTable(_DIE, "cann", "msmodeling", "gemm", dtype, columns, microseconds * 1e-6, "msmodeling_tables", per="die")
+        yield KernelTable(
+            _DIE, "cann", "msmodeling", "gemm", dtype, columns, microseconds * 1e-6, "msmodeling_tables", per="die"
+        )
 
 
 def _product(row: Mapping[str, str]) -> tuple[float, float, float, float, float] | None:
-    shapes = [[float(x) for x in part.split(",") if x] for part in row.get("Input Shapes", "").strip('"').split(";")[:2]]
+    shapes = [
+        [float(x) for x in part.split(",") if x] for part in row.get("Input Shapes", "").strip('"').split(";")[:2]
+    ]
     output = [float(x) for x in row.get("Output Shapes", "").strip('"').split(";")[0].split(",") if x]
     duration = row.get("Duration(us)") or row.get("Duration") or ""
     if len(shapes) < 2 or not all(len(s) >= 2 for s in shapes) or len(output) < 2 or not duration:

@@ -22,8 +22,12 @@ Array = npt.NDArray[np.float64]
 Report = Callable[[str], None]
 _ROWS, _EVALUATIONS = 250, 1500
 """Rows per table and evaluations of a search over many chips."""
-_USELESS = 0.6
+_USELESS = 0.45
 """Error above which a fit is dropped and the class speaks for the chip."""
+_ANCHOR = "bf16"
+"""The data type that most chips were measured in."""
+_MUCH_BETTER = 1.4
+"""Ratio of errors from which the better described stack becomes a chip's default."""
 _ONE_DIE = 0.2
 """Systematic error, as a logarithm, where only one die was measured and none could be left out."""
 _SAME_FIT = {"fp16": "bf16"}
@@ -53,7 +57,9 @@ def calibrate_kernels(tables: Iterable[KernelTable], out: Path, as_of: date, rep
         members = grouped[key]
         fitted = fit_tables(_pooled(members, grouped, key), others=_typical(typical, family, dtype))
         result = replace(fitted, dtype=dtype)
-        report(f"{chip} {stack} {family} {dtype}: {result.points} points, error {result.error:.1%} ({result.held_out} held out)")
+        report(
+            f"{chip} {stack} {family} {dtype}: {result.points} points, error {result.error:.1%} ({result.held_out} held out)"
+        )
         if result.error > _USELESS:
             report(f"  not used: the form does not describe {chip} {stack} {family}")
             continue
@@ -95,9 +101,12 @@ def _chip_draft(chip: str, stack: str, result: Fitted, members: Sequence[KernelT
 
 
 def _with_defaults(drafts: list[CardDraft]) -> list[CardDraft]:
+    """The stack that speaks for a chip when none is named: the usual one, unless another is described much better."""
     chosen: dict[tuple[str, str, str], str] = {}
-    for draft in sorted(drafts, key=_rank):
-        chosen.setdefault((draft.target, draft.result.family, draft.result.dtype), draft.stack)
+    for key in dict.fromkeys((d.target, d.result.family, d.result.dtype) for d in drafts):
+        rivals = [d for d in drafts if (d.target, d.result.family, d.result.dtype) == key]
+        best = min(d.result.error for d in rivals)
+        chosen[key] = min((d for d in rivals if d.result.error <= _MUCH_BETTER * best), key=_rank).stack
     return [replace(d, default=chosen[d.target, d.result.family, d.result.dtype] == d.stack) for d in drafts]
 
 
@@ -105,9 +114,7 @@ def _rank(draft: CardDraft) -> int:
     return _DEFAULT_ORDER.index(draft.stack) if draft.stack in _DEFAULT_ORDER else len(_DEFAULT_ORDER)
 
 
-def _between_stacks(
-    draft: CardDraft, drafts: Sequence[CardDraft], grouped: Grouped
-) -> float:
+def _between_stacks(draft: CardDraft, drafts: Sequence[CardDraft], grouped: Grouped) -> float:
     """Standard deviation of the mean ln(measured / predicted) of this fit on the chip's other stacks."""
     means = [0.0]
     for other in drafts:
@@ -122,23 +129,43 @@ def _classes(grouped: Grouped, drafts: Sequence[CardDraft], as_of: date, report:
     """One card per platform and family, and one over all chips; residuals are those of a die that was left out.
 
     A platform with few measured dies says little about the next one: its parameters are drawn towards those of all
-    chips with the weight dies / (dies + 1).
+    chips with the weight dies / (dies + 1). A data type that one die was measured in is drawn half-way to bf16 over
+    all chips, and carries its spread.
     """
-    for family, dtype in sorted({(d.result.family, d.result.dtype) for d in drafts}):
+    anchors: dict[str, Fitted] = {}
+    for family, dtype in sorted(
+        {(d.result.family, d.result.dtype) for d in drafts}, key=lambda k: (k[0], k[1] != _ANCHOR, k[1])
+    ):
         chosen = [d for d in drafts if d.default and (d.result.family, d.result.dtype) == (family, dtype)]
         tables = [t for d in chosen for t in grouped[d.target, d.stack, family, dtype]]
         residuals = left_out(tables)
+        for chip in residuals:
+            report(f"  left out {chip} {family} {dtype}: {left_out_score(residuals, chip, _dies(tables))}")
         whole = replace(fit_tables(tables, rows=_ROWS, evaluations=_EVALUATIONS), dtype=dtype)
         everything = _with_left_out(whole, residuals, list(residuals))
+        anchor = anchors.get(family) if len(_dies(tables)) < 2 else everything
+        if anchor is None:
+            anchor = everything
+        elif anchor is not everything:
+            drawn = {k: _between(anchor.parameters[k], v, 0.5) for k, v in whole.parameters.items()}
+            everything = replace(
+                whole, parameters=drawn, error=anchor.error, low=anchor.low, high=anchor.high, bias=anchor.bias
+            )
+        if dtype == _ANCHOR:
+            anchors[family] = everything
         report(f"class any {family} {dtype}: {len(_dies(tables))} dies, error on a die left out {everything.error:.1%}")
         yield _class_draft("any", everything, tables, as_of)
         for name in sorted({_platform(t) for t in tables} - {"any"}):
             own = [t for t in tables if _platform(t) == name]
             result = fit_tables(own, rows=_ROWS, evaluations=_EVALUATIONS, others=whole.parameters)
             weight = len(_dies(own)) / (len(_dies(own)) + 1.0)
-            drawn = {k: _between(whole.parameters[k], result.parameters[k], weight) for k in result.parameters}
-            chips = [t.chip for t in own] if len(_dies(own)) > 1 else list(residuals)
-            fitted = _with_left_out(replace(result, parameters=drawn, dtype=dtype), residuals, chips)
+            drawn = {k: _between(anchor.parameters[k], result.parameters[k], weight) for k in result.parameters}
+            several = len(_dies(own)) > 1
+            fitted = replace(everything, parameters=drawn)
+            if several:
+                fitted = _with_left_out(
+                    replace(result, parameters=drawn, dtype=dtype), residuals, [t.chip for t in own]
+                )
             report(f"class {name} {family} {dtype}: {len(_dies(own))} dies, error on a die left out {fitted.error:.1%}")
             yield _class_draft(name, fitted, own, as_of)
 
@@ -176,9 +203,22 @@ def _with_left_out(result: Fitted, residuals: Mapping[str, Array], chips: Sequen
     return replace(
         result,
         error=float(np.mean([np.abs(np.exp(-r) - 1.0).mean() for r in chosen])),
-        **quantiles_80(chosen),
+        low=quantiles_80(chosen)[0],
+        high=quantiles_80(chosen)[1],
         bias=float(np.sqrt(np.mean(np.square(medians)))),
     )
+
+
+def left_out_score(residuals: Mapping[str, Array], chip: str, dies: Sequence[frozenset[str]]) -> str:
+    """Error on a chip that was left out, and how many of its points the interval of the other dies holds."""
+    own = next(die for die in dies if chip in die)
+    others = [r for c, r in residuals.items() if c not in own]
+    error = float(np.abs(np.exp(-residuals[chip]) - 1.0).mean())
+    if not others:
+        return f"error {error:.1%}"
+    low, high = quantiles_80(others)
+    held = float(np.mean((residuals[chip] >= min(low, 0.0)) & (residuals[chip] <= max(high, 0.0))))
+    return f"error {error:.1%}, 80% interval of the other dies holds {held:.0%}"
 
 
 def left_out(tables: Sequence[KernelTable]) -> dict[str, Array]:
