@@ -67,8 +67,8 @@ def thinned(found: Sequence[Case], most: int) -> list[Case]:
     out: list[Case] = []
     for source in dict.fromkeys(c.source for c in found):
         own = [c for c in found if c.source == source and c.grade in "AB"]
-        keep = np.unique(np.linspace(0, len(own) - 1, min(most, len(own))).astype(int)) if own else []
-        out += [own[i] for i in keep]
+        if own:
+            out += [own[i] for i in np.unique(np.linspace(0, len(own) - 1, min(most, len(own))).astype(int))]
     return out
 
 
@@ -92,7 +92,8 @@ def fit_engine(
 
 
 def _with(start: Overhead, stack: str, values: Mapping[str, float]) -> Predictor:
-    return Predictor(overheads={("", stack): replace(start, **values)})
+    given: dict[str, Any] = dict(values)
+    return Predictor(overheads={("", stack): replace(start, **given)})
 
 
 def _search(chosen: Sequence[Case], start: Overhead, stack: str, values: Mapping[str, float], prior: Mapping[str, float],

@@ -158,7 +158,7 @@ def _number(value: Any) -> float:
         return 0.0
 
 
-def _formats(given: Mapping[str, Any], shape: ModelShape, chip: Any, stack: str) -> dict[str, str]:
+def _formats(given: Mapping[str, Any], shape: ModelShape, chip: Any, stack: str) -> dict[str, Any]:
     """Number formats of weights, activations, cache and experts."""
     label = str(given.get("weights") or "").lower()
     native = "fp8" if shape.model_type.startswith(("deepseek_v3", "kimi")) else "bf16"
@@ -339,8 +339,8 @@ def _production(one: Case, point: Mapping[str, Any]) -> Case:
 
 def _pools(one: Case, parallel: Mapping[str, Any]) -> Case:
     """Prefill and decode pools of a disaggregated system."""
-    parts = [parallel.get("prefill"), parallel.get("decode")]
-    if not all(isinstance(p, Mapping) for p in parts):
+    parts = [p for p in (parallel.get("prefill"), parallel.get("decode")) if isinstance(p, Mapping)]
+    if len(parts) < 2:
         raise CannotExpressError("pools of the disaggregated system not stated")
     pools = []
     for part in parts:
