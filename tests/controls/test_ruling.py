@@ -166,6 +166,14 @@ def test_an_incomplete_record_is_not_cleared():
     assert allow("MTT S4000", on="2024-02-01").missing == ("pd",)
 
 
+def test_what_is_missing_is_only_what_matters():
+    smic = allow("T4", on="2025-06-01", party="SMIC")
+    assert (smic.verdict, smic.at_least, smic.missing) == ("indeterminate", "licence", ("end_use",))
+    assert allow("RTX 5090 D", on="2025-06-01").missing == ("dram_limit_gbs",)
+    assert allow("network ASIC 38B", on="2028-06-01").missing == ("cap_b",)
+    assert "shipped to China without a licence" in " ".join(allow("MI308X", on="2024-06-01").notes)
+
+
 def test_a_computer_follows_the_strictest_ic_inside():
     from wafer2token.catalog.kinds.item import ItemCard
 

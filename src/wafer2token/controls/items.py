@@ -40,7 +40,7 @@ class Metrics:
 
 
 def item_card(item: str | Path | ItemCard) -> ItemCard:
-    """The card of an item: a card, the path of a card file (``chips.toml#id`` for one of many), an item's id or alias, or the id of a chip or system.
+    """The card of an item: a card, a card file (``chips.toml#id`` picks one of many), an item, chip or system by name.
 
     Raises:
         InputError: no such item (nearest names shown), or every problem of the file.
