@@ -48,7 +48,9 @@ def fetch(package: str, version: str, work: Path) -> Path:
         archives = work / "archives" / f"{package}-{version}"
         archives.mkdir(parents=True, exist_ok=True)
         unearth = Path(sys.executable).with_name("unearth")
-        subprocess.run([unearth, "--no-binary", "-d", archives, f"{package}=={version}"], check=True, capture_output=True)
+        subprocess.run(
+            [unearth, "--no-binary", "-d", archives, f"{package}=={version}"], check=True, capture_output=True
+        )
         with tarfile.open(next(archives.glob("*.tar.*"))) as archive:
             archive.extractall(target, filter="data")
     inner = [p for p in target.iterdir() if p.is_dir()]
@@ -128,13 +130,15 @@ def port_table(rows: list[Score]) -> str:
         f"{ratio(r.flagged, r.ever)} | {ratio(r.medium, r.ever)} | {ratio(r.ever, r.medium)} | {ratio(r.ever, r.solid)} |\n"
         for r in rows
     )
-    return head + body + "".join(pooled(rows, role) for role in ("developed", "looked_at", "held_out"))
+    return head + body + "".join(pooled(rows, role) for role in ("named", "developed", "looked_at", "held_out"))
 
 
 def pooled(rows: list[Score], role: str) -> str:
     mine = [r for r in rows if r.role == role]
+
     def total(pick: object) -> int:
         return sum(len(pick(r)) for r in mine)  # type: ignore[operator]
+
     cells = [
         percent(total(lambda r: r.flagged & r.first), total(lambda r: r.first)),
         percent(total(lambda r: r.medium & r.first), total(lambda r: r.first)),
@@ -225,7 +229,9 @@ class Symbols:
         around = self.span(owner)
         if around is not None and around.first > 1:
             return self._inside(owner, around)
-        if around is not None and re.search(rf"\b{re.escape(name)}\b", (self._root / around.file).read_text(errors="replace")):
+        if around is not None and re.search(
+            rf"\b{re.escape(name)}\b", (self._root / around.file).read_text(errors="replace")
+        ):
             return self._using(owner, name)
         parts = symbol.split(".")
         tails = [".".join(parts[i:]) for i in range(1 - len(parts), 0)] + [p for p in parts[-2:-1] if p[:1].isupper()]
@@ -247,7 +253,9 @@ class Symbols:
         parts = symbol.split(".")
         around = (self.span(".".join(parts[:i])) for i in range(2, len(parts)))
         heads = {s.first for s in around if s is not None and s.file == span.file and s.first > 1}
-        return {f.rule for f in self._by_file.get(span.file, ()) if span.first <= f.line <= span.last or f.line in heads}
+        return {
+            f.rule for f in self._by_file.get(span.file, ()) if span.first <= f.line <= span.last or f.line in heads
+        }
 
 
 def symbol_table(library: Mapping[str, object], work: Path) -> str:
@@ -258,7 +266,9 @@ def symbol_table(library: Mapping[str, object], work: Path) -> str:
     out = ""
     for branch in library["branches"]:  # type: ignore[attr-defined]
         known = {s: {b for p in ps for b in p.branches} for s, ps in support.patched().items()}
-        wanted = [s for s, branches in known.items() if branch in branches and s.startswith(str(library["prefix"]) + ".")]
+        wanted = [
+            s for s, branches in known.items() if branch in branches and s.startswith(str(library["prefix"]) + ".")
+        ]
         found = {s: symbols.rules(s) for s in wanted}
         present = [s for s in wanted if found[s] is not None]
         by_rule = {s for s in present if found[s]}
@@ -268,7 +278,9 @@ def symbol_table(library: Mapping[str, object], work: Path) -> str:
     return out
 
 
-def patches_explained(library: Mapping[str, object], reasons: Mapping[str, list[str]], patches: Path, work: Path) -> str:
+def patches_explained(
+    library: Mapping[str, object], reasons: Mapping[str, list[str]], patches: Path, work: Path
+) -> str:
     """How many documented patches have, inside a symbol they replace, a finding of a rule that fits their reason."""
     root = fetch(str(library["package"]), str(library["release"]), work)
     report = audit(root)
@@ -322,7 +334,10 @@ def speed(subject: Mapping[str, object], work: Path) -> tuple[str, bool]:
     finally:
         engine.discover = original
     same = (other.verdict, other.findings) == (report.verdict, report.findings)
-    return f"{subject['id']}: {report.lines:,} lines, {seconds:.1f} s of one core, {seconds / report.lines * 1e5:.2f} s per 100,000 lines", same
+    return (
+        f"{subject['id']}: {report.lines:,} lines, {seconds:.1f} s of one core, {seconds / report.lines * 1e5:.2f} s per 100,000 lines",
+        same,
+    )
 
 
 def write_between(marker: str, text: str) -> None:
@@ -360,9 +375,13 @@ def main() -> None:
         + symbol_table(libraries["MindSpeed"], arguments.work)
     )
     if arguments.patches:
-        sections["patches"] = patches_explained(libraries["vllm-ascend"], plan["reasons"], arguments.patches, arguments.work)
+        sections["patches"] = patches_explained(
+            libraries["vllm-ascend"], plan["reasons"], arguments.patches, arguments.work
+        )
     timed, same = speed(next(s for s in plan["subject"] if s["id"] == "transformers"), arguments.work)
-    sections["speed"] = f"{timed}; findings and verdict {'the same' if same else 'DIFFERENT'} for a shuffled file order.\n"
+    sections["speed"] = (
+        f"{timed}; findings and verdict {'the same' if same else 'DIFFERENT'} for a shuffled file order.\n"
+    )
     sites = calibration(arguments.work)
     for name, text in sections.items():
         print(f"\n{name}\n{text}")

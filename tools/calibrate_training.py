@@ -10,7 +10,16 @@ from pathlib import Path
 import numpy as np
 
 from wafer2token.evidence.validation import weighted_median
-from wafer2token.train.calibrate import cards, fit, leave_sources_out, predicted, problem, to_toml
+from wafer2token.train.calibrate import (
+    cards,
+    fit,
+    leave_families_out,
+    leave_sources_out,
+    predicted,
+    problem,
+    to_toml,
+    unmeasured,
+)
 from wafer2token.train.validate import prepare_all, shipped, tags
 
 
@@ -36,7 +45,10 @@ def main() -> None:
         )
     if "--dry" not in sys.argv:
         target = Path(__file__).parents[1] / "src/wafer2token/catalog/data/training/fitted.toml"
-        target.write_text(to_toml(cards(task, theta, outside), date.today().isoformat()), encoding="utf-8")
+        rows = cards(task, theta, outside)
+        rows.append(unmeasured(rows, leave_families_out(task), task.weight))
+        print(f"families left out: spread {rows[-1]['spread']:.2f}")
+        target.write_text(to_toml(rows, date.today().isoformat()), encoding="utf-8")
         print(f"{len(task.names)} parameters from {len(points)} points in {target.name}")
 
 

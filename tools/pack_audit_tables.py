@@ -45,8 +45,13 @@ def pack_operators(folder: Path) -> None:
     wheels = [k for k in rows[0] if k[0].isdigit()]
     out = [
         (
-            r["op"], r["cuda_kernel"], {"implicit": "i", "explicit": "e"}.get(r["composite"], ""),
-            "".join(CLASSES[r[w]] for w in wheels), r["doc_A2"][:1], r["doc_950DT"][:1], r["doc_dtypes"],
+            r["op"],
+            r["cuda_kernel"],
+            {"implicit": "i", "explicit": "e"}.get(r["composite"], ""),
+            "".join(CLASSES[r[w]] for w in wheels),
+            r["doc_A2"][:1],
+            r["doc_950DT"][:1],
+            r["doc_dtypes"],
             r["doc_cpu_fallback"],
         )
         for r in rows
@@ -86,7 +91,15 @@ def pack_patches(folder: Path) -> None:
 
 def pack_lags(folder: Path) -> None:
     rows = read(folder, "release_lag.csv")
-    fields = ["project", "version", "upstream_date", "ascend_rc_date", "ascend_final_date", "lag_rc_days", "lag_final_days"]
+    fields = [
+        "project",
+        "version",
+        "upstream_date",
+        "ascend_rc_date",
+        "ascend_final_date",
+        "lag_rc_days",
+        "lag_final_days",
+    ]
     write("lags.csv.gz", fields, [[r[f] for f in fields] for r in rows])
 
 

@@ -23,7 +23,7 @@ VERBS: dict[str, str] = {
     "claims": "wafer2token.study.claims:claims",
     "explain": "wafer2token.study.explain:explain",
     "validate": "wafer2token.study.validate:validate",
-    "calibrate": "wafer2token.study:calibrate",
+    "calibrate": "wafer2token.study.calibrate:calibrate",
     "list_cards": "wafer2token.catalog:list_cards",
     "save": "wafer2token.report.save:save",
     "show": "wafer2token.catalog:show",

@@ -103,6 +103,18 @@ def test_a_range_of_area_gives_a_range_of_density():
     assert found.pd == (2400 / 610, 2400 / 590)
 
 
+def test_a_contested_rate_gives_a_range_of_tpp():
+    text = CHIP.format(tops=0, dies=ONE, more="").replace('value = "0 TFLOP/s"', 'low = "590 TFLOP/s", high = "610 TFLOP/s"')
+    contested = parse(text, "item", "case.toml", "case")[0]
+    assert metrics(contested).tpp == (4720.0, 4880.0)
+    from wafer2token.controls import allow
+
+    ruling = allow(contested, to="CH", on="2025-06-01", view="codified")
+    assert ruling.findings
+    leg = next(leg for f in ruling.findings if f.rule == "us_3a090_2023" for leg in f.legs if leg.id == "a1")
+    assert leg.met == "open"
+
+
 def test_without_a_die_list_the_density_is_missing_and_the_key_must_say_so():
     assert metrics(card(dies='"unknown"')).pd is None
     text = CHIP.format(tops=300, dies="x", more="").replace("dies = x\n", "")

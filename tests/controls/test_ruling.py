@@ -142,6 +142,14 @@ def test_margins_and_flips():
     assert margin.flip_area_mm2 == pytest.approx(597.5)
 
 
+def test_a_rule_that_is_not_met_still_shows_its_margins():
+    considered = {f.rule: f for f in allow("V100", on="2025-06-01").considered}
+    assert set(considered) == {"us_3a090_2023", "us_h20_isinformed_2025"}
+    margins = [m for m in considered["us_3a090_2023"].margins if m.leg == "3A090.b.1" and m.variable == "tpp"]
+    assert margins[0].relative == pytest.approx(2000 / 2400 - 1)
+    assert allow("V100", on="2025-06-01").to_dict()["considered"][0]["margins"]
+
+
 def test_an_uncertain_threshold_gives_a_probability():
     letter = next(f for f in allow("MI210", on="2025-06-01").matched if f.rule == "us_h20_isinformed_2025")
     margin = next(m for m in letter.margins if m.variable == "dram_bw_gbs")
@@ -156,6 +164,14 @@ def test_an_incomplete_record_is_not_cleared():
     assert rule.settled == "no"  # TPP alone rules it out: said, and used on request
     assert verdict("TPU v5e", "2022-11-15", settle=True) == "free"
     assert allow("MTT S4000", on="2024-02-01").missing == ("pd",)
+
+
+def test_what_is_missing_is_only_what_matters():
+    smic = allow("T4", on="2025-06-01", party="SMIC")
+    assert (smic.verdict, smic.at_least, smic.missing) == ("indeterminate", "licence", ("end_use",))
+    assert allow("RTX 5090 D", on="2025-06-01").missing == ("dram_limit_gbs",)
+    assert allow("network ASIC 38B", on="2028-06-01").missing == ("cap_b",)
+    assert "shipped to China without a licence" in " ".join(allow("MI308X", on="2024-06-01").notes)
 
 
 def test_a_computer_follows_the_strictest_ic_inside():

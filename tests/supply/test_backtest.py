@@ -55,6 +55,13 @@ def test_every_statement_is_scored_by_itself(run):
     assert by["h20_2024_epoch"].note.startswith("an input of the model")
 
 
+def test_dates_are_scored_as_dates(run):
+    by = {s.id: s for s in backtest(run)}
+    for name in ("hbm_binds_semianalysis", "bank_exhausted_semianalysis"):
+        assert 2024 < by[name].p5 <= by[name].p95 <= 2027
+        assert by[name].crps < 2
+
+
 def test_plans_have_no_likelihood(run):
     plan = observations(["ascend_2026_bloomberg_910c"])[0]
     with pytest.raises(EvidenceError, match="no likelihood"):

@@ -146,3 +146,11 @@ def test_surviving_fleet_loses_and_retires():
     earlier = np.array([[0.0, 50.0]])
     with_stock = engine.surviving(units, np.zeros((1, 8)), np.array([20.0]), earlier)
     assert with_stock[0] == pytest.approx([150] * 8)
+
+
+def test_weaker_bins_are_worth_less():
+    """The 910B and 910C are the mean of their 24-core and 20-core bins, by what the dies' density gives."""
+    good, bad = (supply(samples=200, overrides={"reported_yield": y, "die_bank": "0 die"}) for y in (0.9, 0.1))
+    for chip in ("ascend_910b1", "ascend_910c"):
+        assert np.all(bad.worths[chip].bf16 < good.worths[chip].bf16)
+        assert np.all(good.worths[chip].bf16 <= 1)

@@ -8,6 +8,7 @@ from wafer2token.supply.cost import compare_euv
 
 def test_euv_saves_time_and_yield_not_scanner_capital():
     without, with_euv = compare_euv(supply(samples=1500, until="2026Q4").inputs)
+    assert 3.0 < np.median(with_euv.exposure_capital / without.exposure_capital) < 5.5
     assert 0.8 < np.median(with_euv.scanner_capital / without.scanner_capital) < 1.2
     assert np.all(with_euv.usable >= without.usable - 1e-12)
     assert np.all(with_euv.cycle_time < without.cycle_time)

@@ -100,6 +100,26 @@ def test_contradictions_and_slips_are_refused(tmp_path, text, says):
         supply(write(tmp_path, text), samples=20)
 
 
+@pytest.mark.parametrize(
+    ("file", "says"),
+    [
+        ("shares_above_one", "more wafers are given away"),
+        ("more_dies_than_exist", "more dies are used than exist"),
+        ("tool_before_it_is_made", "arrives before it is made"),
+        ("weights_do_not_sum", "do not sum to 1"),
+        ("no_unit_and_unknown_name", "a unit is missing"),
+        ("date_on_a_constant", "holds for the whole run"),
+    ],
+)
+def test_broken_files_are_refused_with_place_and_remedy(broken, file, says):
+    with pytest.raises(InputError, match=says) as error:
+        supply(broken / "supply" / f"{file}.toml", samples=40)
+    assert len(error.value.problems) == (2 if file == "no_unit_and_unknown_name" else 1)
+    for problem in error.value.problems:
+        assert problem.where
+        assert problem.remedy
+
+
 def test_unknown_scenario_names_the_near_ones():
     with pytest.raises(InputError, match="did you mean 'hbm_gone'"):
         supply("hbm_gon", samples=10)

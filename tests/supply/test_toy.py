@@ -37,7 +37,7 @@ def toy_supplies(rng, bank=None, hbm=None):
     stacks[:, 3] += 7 / 13 * hbm
     stacks[:, 8:] += cxmt[:, None] * np.array([0.05, 0.15, 0.3, 0.5])
     zero = np.zeros((SAMPLES, 12))
-    nothing = NodeYield(*[zero] * 5, *[np.zeros(SAMPLES)] * 3)
+    nothing = NodeYield(*[zero] * 6, *[np.zeros(SAMPLES)] * 4)
     return engine.Supplies(
         wafers={}, stacks={"all": stacks}, stacks_others=zero, yields=nothing, kirin=zero,
         dies={"bank": in_bank, "cambricon": zero, "hygon": zero},

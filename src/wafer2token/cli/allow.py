@@ -36,7 +36,7 @@ _USES = ["advanced_node", "mature_node", "equipment_development", "supercomputer
 @click.option("--consumer", is_flag=True, help="Design a part that is not for datacenters.")
 @click.option("--licensable", is_flag=True, help="Design for a licence that can be had, not for no licence at all.")
 @click.option("--model", help="What the designed chip would do on this model, such as deepseek_r1.")
-@click.option("--base", default="h100_sxm", show_default=True, help="The chip whose efficiency the design inherits.")
+@click.option("--base", default="h20", show_default=True, help="The chip whose efficiency the design inherits.")
 @click.option("--what-if", "amendment", type=click.Path(), help="A file with an amended or a new rule.")
 @click.option("--check", is_flag=True, help="Known outcomes against the engine, documented and derived.")
 @formats
@@ -61,7 +61,7 @@ def command(item: str | None, timeline: bool, design: bool, amendment: str | Non
     if timeline and not item:
         raise click.UsageError("--timeline needs an ITEM.")
     if check:
-        _check(fmt)
+        _check(item, fmt)
     elif design:
         _design(asked, fmt)
     elif timeline and item:
@@ -153,20 +153,25 @@ def _what_if(amendment: str, item: str | None, asked: dict[str, Any], fmt: str |
     emit(rows, columns, title, fmt, found.to_dict(), found.disclaimer)
 
 
-def _check(fmt: str | None) -> None:
+def _check(item: str | None, fmt: str | None) -> None:
+    from wafer2token.cli.allow_text import check_rows, check_title
     from wafer2token.controls.goldens import check
+    from wafer2token.controls.items import item_card
 
-    found = check()
-    rows = [{**c.to_dict(), "agrees": "yes" if c.agrees else "NO"} for c in found]
-    documented = [c for c in found if c.basis == "documented"]
-    title = (
-        f"{sum(c.agrees for c in found)} of {len(found)} known outcomes agree: "
-        f"{sum(c.agrees for c in documented)} of {len(documented)} documented, "
-        f"{sum(c.agrees for c in found) - sum(c.agrees for c in documented)} of {len(found) - len(documented)} derived here"
-    )
+    found = check([item_card(item).id] if item else None)
     columns = {"item": "item", "asked": "rule or route", "on": "on", "expected": "expected", "got": "engine",
                "agrees": "agrees", "basis": "basis"}  # fmt: skip
-    emit(rows, columns, title, fmt, [c.to_dict() for c in found])
+    rows = [{**c.to_dict(), "agrees": "yes" if c.agrees else "NO"} for c in found]
+    if item and fmt is None:
+        columns.pop("item")
+    if item or fmt == "csv":
+        emit(rows, columns, check_title(found), fmt, [c.to_dict() for c in found])
+        return
+    heads = {"asked": "rule or route", "documented": "documented", "derived": "derived here"}
+    emit(check_rows(found), heads, check_title(found), fmt, [c.to_dict() for c in found], "agree of asked; --check with an ITEM, or --csv, shows each one")  # fmt: skip
+    wrong = [r for r in rows if r["agrees"] == "NO"]
+    if wrong and fmt is None:
+        emit(wrong, columns, "disagreements")
 
 
 def _design(asked: dict[str, Any], fmt: str | None) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from wafer2token.cli.output import console, emit
 from wafer2token.controls.frontier import Frontier, Limit
+from wafer2token.controls.goldens import Check
 from wafer2token.controls.items import show_interval
 from wafer2token.controls.margins import Margin
 from wafer2token.controls.places import destination
@@ -35,6 +36,9 @@ def show_ruling(r: Ruling) -> None:
     _findings(decisive, "rules that apply")
     _findings(list(r.near), "near misses")
     _findings([f for f in r.matched if f.lane == "import" or f.informal], "reported, not law, or on the import side")
+    for finding in r.considered:
+        if closest := _closest(finding):
+            screen.print(Text(f"not met: {finding.rule}, nearest {closest}"))
     for word, lines in (("assumed", r.assumptions), ("note", r.notes)):
         for line in lines:
             screen.print(Text(f"{word}: {line}"))
@@ -59,7 +63,8 @@ def _measured(r: Ruling) -> str:
     m = r.metrics
     shown = []
     if m.tpp:
-        how = "declared" if m.tpp_declared else m.tpp_format
+        bound = m.tpp[0] != m.tpp[1]
+        how = ("bound" if bound else "declared") if m.tpp_declared else m.tpp_format
         density = show_interval(m.pd) if m.pd else "none (all planar)" if m.all_planar else "unknown (no die list)"
         shown += [f"TPP {show_interval(m.tpp)} ({how})", f"area {show_interval(m.area_mm2)} mm2", f"density {density}"]
     if m.mbd:
@@ -115,6 +120,20 @@ def _says(f: Finding) -> str:
         verdict = f"{f.duty:.0%} duty"
     extra = f.exception or _ENGLISH.get(f.standing, f.standing)
     return f"{verdict} ({extra})" if extra else verdict
+
+
+def _closest(f: Finding) -> str:
+    """The limb that comes nearest: the one whose largest shortfall is smallest."""
+    short: dict[str, Margin] = {}
+    for m in f.margins:
+        if m.met == "no" and m.relative is not None and m.relative > -1:
+            worst = short.get(m.leg)
+            if worst is None or abs(m.relative) > abs(worst.relative or 0):
+                short[m.leg] = m
+    if not short:
+        return ""
+    m = min(short.values(), key=lambda x: abs(x.relative or 0))
+    return f"{m.leg}: {_value(m)} against {_threshold(m)}, {_relative(m)}"
 
 
 def _value(m: Margin) -> str:
@@ -275,3 +294,22 @@ def show_design(found: Frontier, work: Sequence[Any] | None) -> None:
     from rich.text import Text
 
     console().print(Text(found.disclaimer), style="dim")
+
+
+def check_title(found: Sequence[Check]) -> str:
+    """How many known outcomes agree, documented and derived apart."""
+    told = {basis: [c for c in found if c.basis == basis] for basis in ("documented", "derived")}
+    parts = [f"{sum(c.agrees for c in told[b])} of {len(told[b])} {word}" for b, word in (("documented", "documented"), ("derived", "derived here"))]  # fmt: skip
+    return f"{sum(c.agrees for c in found)} of {len(found)} known outcomes agree: {', '.join(parts)}"
+
+
+def check_rows(found: Sequence[Check]) -> list[dict[str, str]]:
+    """Agreement by rule or route."""
+    rows = []
+    for asked in dict.fromkeys(c.asked for c in found):
+        row = {"asked": asked}
+        for basis in ("documented", "derived"):
+            some = [c for c in found if c.asked == asked and c.basis == basis]
+            row[basis] = f"{sum(c.agrees for c in some)} of {len(some)}" if some else "-"
+        rows.append(row)
+    return rows

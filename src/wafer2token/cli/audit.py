@@ -21,16 +21,30 @@ FOUND_NEW = 3
 @click.argument("path", type=click.Path())
 @click.option("--for", "target", default="ascend_910c", show_default=True, help="The Ascend chip to move to.")
 @click.option("--torch-npu", help="Version of torch_npu, such as 2.13; the newest that was read by default.")
-@click.option("--severity", type=click.Choice(_SEVERITIES), default="medium", show_default=True, help="Least severity listed.")
+@click.option(
+    "--severity", type=click.Choice(_SEVERITIES), default="medium", show_default=True, help="Least severity listed."
+)
 @click.option("--entry", help="The one file that is run; code that it does not reach is marked.")
 @click.option("--trace", help="Trace a config.json or module:factory on fake tensors (executes it; needs torch).")
 @click.option("--graph-sizes", type=click.IntRange(min=1), help="How many batch sizes are captured as graphs.")
 @click.option("--diff", "versions", nargs=2, metavar="OLD NEW", help="What a newer torch_npu buys this code.")
 @click.option("--baseline", type=click.Path(), help="An earlier --json report; only what it lacks is new.")
-@click.option("--fail-on-new", type=click.Choice(_SEVERITIES), help=f"Exit {FOUND_NEW} on new findings of this severity.")
-@click.option("--sarif", is_flag=False, flag_value=_TO_STDOUT, metavar="[FILE]", help="SARIF 2.1.0, on stdout or to a file.")
-@click.option("--html", is_flag=False, flag_value=_TO_STDOUT, metavar="[FILE]", help="One HTML page, on stdout or to a file.")
-@click.option("--max-bytes", type=click.IntRange(min=1), default=2_000_000, show_default=True, help="Larger files are passed over.")
+@click.option(
+    "--fail-on-new", type=click.Choice(_SEVERITIES), help=f"Exit {FOUND_NEW} on new findings of this severity."
+)
+@click.option(
+    "--sarif", is_flag=False, flag_value=_TO_STDOUT, metavar="[FILE]", help="SARIF 2.1.0, on stdout or to a file."
+)
+@click.option(
+    "--html", is_flag=False, flag_value=_TO_STDOUT, metavar="[FILE]", help="One HTML page, on stdout or to a file."
+)
+@click.option(
+    "--max-bytes",
+    type=click.IntRange(min=1),
+    default=2_000_000,
+    show_default=True,
+    help="Larger files are passed over.",
+)
 @formats
 def command(
     path: str, target: str, torch_npu: str | None, severity: str, entry: str | None, trace: str | None,
@@ -65,7 +79,19 @@ def command(
     return _gate(report, fail_on_new, baseline)
 
 
-_CSV = ["rule", "file", "line", "column", "severity", "effort", "risk", "place", "transfer_to_npu", "message", "snippet"]
+_CSV = [
+    "rule",
+    "file",
+    "line",
+    "column",
+    "severity",
+    "effort",
+    "risk",
+    "place",
+    "transfer_to_npu",
+    "message",
+    "snippet",
+]
 
 
 def _chip_price(chip: str) -> Any:
@@ -138,16 +164,24 @@ def _put(where: str, text: str) -> None:
 
 def _show(report: Audit, severity: str) -> None:
     """The report on a terminal: verdict, files, operators, versions, effort, findings."""
-    click.echo(f"{report.path} on {report.target.chip} (generation {report.target.generation}), torch_npu {report.target.wheel.version}")
+    click.echo(
+        f"{report.path} on {report.target.chip} (generation {report.target.generation}), torch_npu {report.target.wheel.version}"
+    )
     click.echo(f"verdict: {report.verdict}; with transfer_to_npu: {report.verdict_with_transfer_to_npu}")
-    click.echo("findings: " + ", ".join(f"{n} {name}" for name, n in report.counts.items()) + f"; {report.lines:,} lines read")
+    click.echo(
+        "findings: " + ", ".join(f"{n} {name}" for name, n in report.counts.items()) + f"; {report.lines:,} lines read"
+    )
     click.echo(_effort_line(report))
     click.echo(_efficiency_line(report))
     rows = [{**f, "rules": " ".join(f["rules"])} for f in report.files if f["worst"] not in {"low", "info"}]
     if rows:
         columns = {"file": "file", "place": "for", "verdict": "verdict", "critical": "crit", "high": "high",
                    "medium": "med", "low": "low", "rules": "rules"}  # fmt: skip
-        emit(rows[:30], columns, "files that must change" + (f" (30 of {len(rows)}; all with --json)" if len(rows) > 30 else ""))
+        emit(
+            rows[:30],
+            columns,
+            "files that must change" + (f" (30 of {len(rows)}; all with --json)" if len(rows) > 30 else ""),
+        )
     _show_findings(report, severity)
     _show_versions(report)
     classes = ", ".join(f"{n} {name}" for name, n in report.coverage["by_class"].items())
@@ -186,7 +220,11 @@ def _show_findings(report: Audit, severity: str) -> None:
     if rows:
         columns = {"severity": "severity", "rule": "rule", "where": "where", "what": "what", "effort": "effort",
                    "risk": "risk", "shim": "transfer_to_npu"}  # fmt: skip
-        emit(rows, columns, f"findings of severity {severity} and above" + (f" (60 of {len(found)})" if len(found) > 60 else ""))
+        emit(
+            rows,
+            columns,
+            f"findings of severity {severity} and above" + (f" (60 of {len(found)})" if len(found) > 60 else ""),
+        )
 
 
 def _show_versions(report: Audit) -> None:

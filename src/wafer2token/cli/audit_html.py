@@ -85,7 +85,11 @@ def _cards(document: dict[str, Any]) -> str:
         ("places to change", f"{effort['sites']:,} in {effort['files']:,} files"),
         ("source lines, P10 - P50 - P90", span),
     ]
-    return '<div class="cards">' + "".join(f'<div class="card">{escape(k)}<b>{escape(v)}</b></div>' for k, v in cards) + "</div>"
+    return (
+        '<div class="cards">'
+        + "".join(f'<div class="card">{escape(k)}<b>{escape(v)}</b></div>' for k, v in cards)
+        + "</div>"
+    )
 
 
 def _table(columns: list[str], rows: list[list[Any]]) -> str:

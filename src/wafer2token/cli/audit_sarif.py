@@ -50,7 +50,8 @@ def _of(finding: Finding) -> dict[str, Any]:
 def _rule(rule_id: str, row: dict[str, Any]) -> dict[str, Any]:
     return {
         "id": rule_id,
-        "name": "".join(word.capitalize() for word in str(row["title"]).replace("/", " ").split() if word.isalnum()) or rule_id,
+        "name": "".join(word.capitalize() for word in str(row["title"]).replace("/", " ").split() if word.isalnum())
+        or rule_id,
         "shortDescription": {"text": row["title"]},
         "fullDescription": {"text": row["note"] or row["title"]},
         "help": {"text": f"On Ascend: {row['replacement']}\nSources: {', '.join(row['sources'])}"},

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from importlib import import_module
-from pathlib import Path
 
 import click
 
@@ -13,7 +12,7 @@ from wafer2token import __version__
 from wafer2token.evidence.errors import W2TError, nearest
 
 # verb -> what it does, in the order of the help page; the command is wafer2token.cli.<verb>:command
-_ALL: dict[str, str] = {
+VERBS: dict[str, str] = {
     "run": "the whole chain on a scenario: supply, comparison, training, serving, claims",
     "compare": "two chips or systems side by side",
     "supply": "chips by quarter from wafers, dies, HBM and packaging, and what binds",
@@ -30,7 +29,6 @@ _ALL: dict[str, str] = {
     "list": "the cards by kind",
     "show": "one card, with the grade and source of every number",
 }
-VERBS = {verb: text for verb, text in _ALL.items() if (Path(__file__).parent / f"{verb}.py").is_file()}
 
 
 class Verbs(click.Group):

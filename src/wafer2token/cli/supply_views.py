@@ -75,9 +75,12 @@ def backtest(result: SupplyResult) -> View:
          "weighs": "yes" if s.id in found else ""}
         for s in score(result)
     ]  # fmt: skip
+    for row in rows:
+        if row["measures"].startswith("date."):
+            row |= {key: f"{row[key]:.2f}" for key in ("said", "p5", "p50", "p95")}
     columns = {"by": "by", "statement": "is a", "measures": "of", "when": "when", "said": "said", "p50": "model p50",
-               "quantile": "quantile", "crps": "CRPS", "weighs": "in --given"}  # fmt: skip
-    note = f"quantile: share of the run's samples at or below what was said. With a likelihood: {', '.join(found)}"
+               "quantile": "quantile", "crps": "CRPS", "weighs": "used"}  # fmt: skip
+    note = f"quantile: share of the run's samples at or below what was said. Used by --given, since they have a likelihood: {', '.join(found)}"
     return rows, columns, "published statements, one by one", note
 
 
@@ -181,6 +184,7 @@ def cost(result: SupplyResult) -> View:
 
     without, with_euv = compare_euv(result.inputs)
     fields = {"immersion": ("immersion exposures", "1/wafer", 1.0), "euv": ("EUV exposures", "1/wafer", 1.0),
+              "exposure_capital": ("capital of one exposure", "USD", 1.0),
               "scanner_capital": ("scanner capital", "USD/wafer", 1.0), "wafer_price": ("wafer price", "USD", 1.0),
               "cycle_time": ("cycle time", "day", 1 / 86400.0), "usable": ("usable 910B dies", "share", 1.0),
               "good_die": ("good 910B die", "USD", 1.0), "package_910c": ("good 910C package", "USD", 1.0)}  # fmt: skip

@@ -90,7 +90,7 @@ def permits(
     lane: str = "export",
     rules: Rulebook | None = None,
 ) -> Permits:
-    """The verdict for every item and date; all inputs broadcast. Not legal advice.
+    """The verdict codes of every item and date, in the shape to which all inputs broadcast. Not legal advice.
 
     Args:
         metrics: variables of the rules by name (``tpp``, ``pd``, ``io_gbs``, ``link_gbs``, ``dram_bw_gbs``, ``mbd``,
@@ -100,9 +100,6 @@ def permits(
         to: destination, or an array of ISO codes.
         thresholds: draws of uncertain parameters by ``rule.parameter``, instead of their ranges.
         lane: "export", or "import" for what the destination keeps out.
-
-    Returns:
-        Verdict codes and levels in the broadcast shape.
 
     Raises:
         InputError: unknown variable, destination or party; a date that does not exist.

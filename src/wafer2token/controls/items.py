@@ -12,7 +12,6 @@ from wafer2token.catalog import all_cards, get, read_file
 from wafer2token.catalog.kinds.item import ItemCard
 from wafer2token.controls.metrics import (
     applicable_die_area,
-    largest_tpp,
     memory_bandwidth_density,
     performance_density,
     tpp,
@@ -41,7 +40,7 @@ class Metrics:
 
 
 def item_card(item: str | Path | ItemCard) -> ItemCard:
-    """The card of an item: a card, the path of a card file (``chips.toml#id`` for one of many), an item's id or alias, or the id of a chip or system.
+    """The card of an item: a card, a card file (``chips.toml#id`` picks one of many), an item, chip or system by name.
 
     Raises:
         InputError: no such item (nearest names shown), or every problem of the file.
@@ -100,9 +99,9 @@ def interval(number: Number | None, unit: str, factor: float = 1.0) -> Interval 
 
 
 def metrics(card: ItemCard) -> Metrics:
-    """TPP, area, densities of an item as sold; a declared TPP stands above the arithmetic."""
-    best, name = _computed_tpp(card)
-    total = interval(card.declared_tpp, "1") or (None if best is None else (best, best))
+    """TPP, area, densities of an item as sold, as ranges; a declared TPP stands above the arithmetic."""
+    computed, name = _computed_tpp(card)
+    total = interval(card.declared_tpp, "1") or computed
     dies = card.dies if isinstance(card.dies, tuple) else ()
     area = _area(card) if dies else None
     planar = bool(dies) and area == (0.0, 0.0)
@@ -116,13 +115,18 @@ def metrics(card: ItemCard) -> Metrics:
     return Metrics(total, name, card.declared_tpp is not None, None if planar else area, density, planar, stack)
 
 
-def _computed_tpp(card: ItemCard) -> tuple[float | None, str]:
-    rows = [
-        (written(t.value.mid, "TFLOP/s") / t.sparsity * card.packages, float(t.bits), t.format) for t in card.throughput
-    ]
-    best = largest_tpp((tops, bits) for tops, bits, _ in rows)
-    name = next((f for tops, bits, f in rows if tpp(tops, bits) == best), "")
-    return best, name
+def _computed_tpp(card: ItemCard) -> tuple[Interval | None, str]:
+    """The largest TPP over the formats, and the format that gives its central value."""
+    found: dict[str, tuple[float, float, float]] = {}
+    for t in card.throughput:
+        low, mid, high = (
+            written(v, "TFLOP/s") / t.sparsity * card.packages for v in (t.value.low, t.value.mid, t.value.high)
+        )
+        found[t.format] = (tpp(low, t.bits), tpp(mid, t.bits), tpp(high, t.bits))
+    if not found:
+        return None, ""
+    name = max(found, key=lambda f: found[f][1])
+    return (max(v[0] for v in found.values()), max(v[2] for v in found.values())), name
 
 
 def _area(card: ItemCard) -> Interval | None:

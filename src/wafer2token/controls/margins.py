@@ -7,7 +7,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from wafer2token.catalog.expression import Compare, Const, Expression, Flag, Node, Text, Var, show, walk
+from wafer2token.catalog.expression import (
+    All,
+    Compare,
+    Const,
+    Expression,
+    Flag,
+    Node,
+    Not,
+    Some,
+    Text,
+    Var,
+    children,
+    show,
+    walk,
+)
 from wafer2token.catalog.rule_variables import TYPES, VARIABLES
 from wafer2token.controls.judge import Judged
 from wafer2token.controls.logic import FALSE, OPEN, SCALAR, TRUE, Reading, names, number, truth
@@ -111,16 +125,25 @@ def open_names(j: Judged) -> tuple[str, ...]:
     formulas += [leg.when for n, leg in j.rule.leg.items() if j.legs[n] == OPEN]
     formulas += [leg.when for leg in j.rule.exclude.values() if j.excluded == OPEN]
     formulas += [o.when for o, h in zip(j.rule.outcome, j.hits, strict=True) if h == OPEN]
-    found = dict.fromkeys(n for f in formulas for n in _base_names(f, j))
+    found = dict.fromkeys(n for f in formulas for n in _open_bases(f.tree, j))
     unknown = [n for n in found if _absent(j.values[n])]
     ranged = [n for n in found if n in j.rule.parameter and not _absent(j.values[n]) and _is_range(j.values[n])]
     return (*unknown, *ranged)
 
 
-def _base_names(formula: Expression, j: Judged) -> Iterator[str]:
-    for name in names(formula.tree):
+def _open_bases(node: Node, j: Judged) -> Iterator[str]:
+    """The variables and parameters in the parts of a formula that are open; a limb met or ruled out adds nothing.
+
+    A limb may be open although its comparisons settle it (a complete record is asked for): then all its names count.
+    """
+    if isinstance(node, (All, Some, Not)):
+        parts = [c for c in children(node) if truth(c, j.values, Reading(SCALAR)) == OPEN]
+        for part in parts or children(node):
+            yield from _open_bases(part, j)
+        return
+    for name in names(node):
         if name in j.rule.define:
-            yield from _base_names(j.rule.define[name], j)
+            yield from _open_bases(j.rule.define[name].tree, j)
         elif name in TYPES or name in j.rule.parameter:
             yield name
 

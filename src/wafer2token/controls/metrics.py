@@ -25,12 +25,6 @@ def tpp(dense_tops: Values, bits: Values) -> Values:
     return dense_tops * bits
 
 
-def largest_tpp(formats: Iterable[tuple[float, float]]) -> float | None:
-    """The largest TPP over (dense_tops, bits) pairs; None without any."""
-    values: list[float] = [tpp(tops, bits) for tops, bits in formats]
-    return max(values) if values else None
-
-
 def applicable_die_area(dies: Iterable[tuple[float, int, bool, bool]]) -> float:
     """Area of all logic dies on non-planar nodes [mm2] from (area_mm2, count, is_logic, is_nonplanar) rows.
 

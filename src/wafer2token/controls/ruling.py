@@ -134,6 +134,11 @@ class Ruling:
         return tuple(f for f in self.findings if f.match == "near")
 
     @property
+    def considered(self) -> tuple[Finding, ...]:
+        """The rules whose scope the transaction is in and that the item does not meet, nor nearly."""
+        return tuple(f for f in self.findings if f.match == "no" and f.in_scope and f.margins)
+
+    @property
     def weakest_grade(self) -> Grade:
         """The weakest grade on the path, rules and numbers together, on the scale of the numbers."""
         grades = [GRADE_OF_EVIDENCE[self.weakest_evidence], *([self.weakest_number] if self.weakest_number else [])]
@@ -145,6 +150,7 @@ class Ruling:
         out["from"] = self.origin
         out["matched"] = [f.to_dict() for f in self.matched]
         out["near"] = [f.to_dict() for f in self.near]
+        out["considered"] = [f.to_dict() for f in self.considered]
         out["metrics"] = dict(vars(self.metrics))
         out["weakest_grade"] = self.weakest_grade
         return out
@@ -358,7 +364,7 @@ def _ruling(deal: Transaction, who: Party, judged: list[Judged], book: Rulebook,
     findings = tuple(sorted((_finding(j, deal, book, view, near) for j in judged), key=_rank))
     deciding = [f for f in findings if f.binding and f.lane == "export" and f.match in ("yes", "open")]
     top = next((f for f in deciding if f.match == "yes" and f.verdict == VERDICT_OF_LEVEL[joined.floor]), None)
-    notes = _notes(deal, book, verdict, top)
+    notes = _notes(deal, book, verdict, findings)
     if deal.on < book.begins:
         verdict = "unknown"
     return Ruling(
@@ -390,7 +396,7 @@ def _rank(finding: Finding) -> tuple[int, int, str]:
     return ("yes", "open", "near", "no").index(finding.match), level, finding.rule
 
 
-def _notes(deal: Transaction, book: Rulebook, verdict: str, top: Finding | None) -> tuple[str, ...]:
+def _notes(deal: Transaction, book: Rulebook, verdict: str, findings: Iterable[Finding]) -> tuple[str, ...]:
     out = []
     if deal.on > book.horizon:
         out.append(f"the facts reach {book.horizon}: rules without an end are taken as last known")
@@ -403,8 +409,7 @@ def _notes(deal: Transaction, book: Rulebook, verdict: str, top: Finding | None)
     home = deal.card.designer_hq
     if home not in ("", "US") and destination(deal.origin).code == "US":
         out.append(f"asked from the United States; from {home}, its designer's country, ask with --from {home}")
-    if top and top.declared_by:
-        out.append(f"classified as declared: {top.declared_by}")
+    out += [f"classified under {f.rule} as declared: {f.declared_by}" for f in findings if f.declared_by and f.in_scope]
     return tuple(out)
 
 

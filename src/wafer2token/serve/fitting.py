@@ -23,7 +23,7 @@ from .points import Case, cases, read_points
 from .predict import Predictor
 from .validate import FIRST, scored
 
-FITTED = {"hidden_s": (1e-7, 3e-5), "step_s": (1e-4, 3e-2), "sequence_s": (1e-7, 3e-4), "prefill_s": (1e-5, 1e-1), "device": (0.6, 1.6), "eager": (0.05, 2.0)}
+FITTED = {"request_s": (1e-4, 0.1), "hidden_s": (1e-7, 3e-5), "step_s": (1e-4, 3e-2), "sequence_s": (1e-7, 3e-4), "prefill_s": (1e-5, 1e-1), "device": (0.6, 1.6), "eager": (0.05, 2.0)}
 PULL = 0.01
 
 

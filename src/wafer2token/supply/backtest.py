@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,11 +70,33 @@ def observations(names: Sequence[str] | None = None) -> list[ObservationCard]:
 
 def measured(result: SupplyResult, card: ObservationCard) -> Array | None:
     """What the run says about a statement, [samples]; None where the run ends before it."""
+    if card.measures in DATES:
+        return first_time(result, DATES[card.measures](result))
     array = result[card.measures]
     if card.year is not None:
         return result.yearly(card.measures).get(card.year)
     end = quarter(card.through) - FIRST + 1
     return np.asarray(array[:, :end].sum(axis=1)) if end <= array.shape[1] else None
+
+
+def first_time(result: SupplyResult, happens: NDArray[np.bool_]) -> Array:
+    """Decimal year of the middle of the first quarter in which something holds, [samples]; the end of the run if never."""
+    middles = result.timeline.middles[result.timeline.history :]
+    first = np.where(happens.any(axis=1), happens.argmax(axis=1), len(middles) - 1)
+    return np.asarray(np.where(happens.any(axis=1), middles[first], middles[-1] + 0.125))
+
+
+def _bank_gone(result: SupplyResult) -> NDArray[np.bool_]:
+    """Quarters in which less than a twentieth of the bank is left, after all of it has come in."""
+    gone = result["dies.stock.bank"] < 0.05 * result.inputs.one("die_bank")[:, None]
+    gone[:, :3] = False
+    return np.asarray(gone)
+
+
+DATES: dict[str, Callable[[SupplyResult], NDArray[np.bool_]]] = {
+    "date.hbm_binds": lambda result: np.asarray(result.binding == result.stages.index("hbm")),
+    "date.bank_exhausted": _bank_gone,
+}
 
 
 def backtest(result: SupplyResult, weights: Array | None = None) -> list[Score]:
@@ -86,7 +108,7 @@ def backtest(result: SupplyResult, weights: Array | None = None) -> list[Score]:
             continue
         p5, p50, p95 = weighted_quantiles(samples, (0.05, 0.5, 0.95), weights)
         value = card.value.mid
-        scores.append(Score(card.id, card.by, card.statement, card.measures, str(card.year or f"to {card.through}"), value,
+        scores.append(Score(card.id, card.by, card.statement, card.measures, str(card.year or (f"to {card.through}" if card.through else "date")), value,
                             p5, p50, p95, quantile_of(samples, value, weights), crps(samples, value, weights),
                             card.circular or card.note))  # fmt: skip
     return scores

@@ -22,11 +22,13 @@ IMMERSION, EUV = "tool.nxt1980di.throughput", "tool.nxe3600d.throughput"
 
 @dataclass(frozen=True)
 class Flow:
-    """One way to print a 7 nm wafer, arrays [samples]: exposures, scanner capital, price, cycle time [s], yield, costs."""
+    """One way to print a 7 nm wafer, arrays [samples]: exposures, scanner capital per exposure (immersion without EUV, EUV
+    with it) and per wafer, price, cycle time [s], yield, costs [USD]."""
 
     name: str
     immersion: Array
     euv: Array
+    exposure_capital: Array
     scanner_capital: Array
     wafer_price: Array
     cycle_time: Array
@@ -63,7 +65,7 @@ def compare_euv(inputs: Inputs, quarter: int = -1) -> tuple[Flow, Flow]:
         immersion, euv, steps = counts[index]
         usable = core_die(inputs, "910b").usable(at[:, None])[:, 0]
         die = fab.good_die_cost(prices[index], inputs.one("gross_dies_910b"), usable)
-        flows.append(Flow(name, immersion, euv, capital[index], prices[index], capacity.cycle_time(steps, per_layer), usable, die,
+        flows.append(Flow(name, immersion, euv, (per_immersion, per_euv)[index], capital[index], prices[index], capacity.cycle_time(steps, per_layer), usable, die,
                           _package(inputs, die, card, quarter)))  # fmt: skip
     return flows[0], flows[1]
 

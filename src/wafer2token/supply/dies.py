@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,17 +21,20 @@ BEST = 0.98
 class NodeYield:
     """Density [1/m^2] and yields over history and quarters, [samples, history + quarters]; gross dies per wafer [samples].
 
-    One density serves every die: the phone chip, the 910B (fully good, 24-core bin, sold), the 950 die.
+    One density serves every die: the phone chip, the 910B (fully good, better bin, sold), the 950 die. ``prime_bank`` is
+    the share of sold bank dies in the better bin, at the density of a mature line [samples].
     """
 
     density: Array
     full_910b: Array
+    prime_910b: Array
     usable_910b: Array
     usable_950: Array
     kirin: Array
     gross_910b: Array
     gross_950: Array
     gross_kirin: Array
+    prime_bank: Array
 
 
 @dataclass(frozen=True)
@@ -91,16 +94,19 @@ def node_yield(inputs: Inputs) -> NodeYield:
     saved = inputs.all("euv_share") * (inputs.one("euv_passes_saved") * inputs.one("pass_density"))[:, None]
     density = np.maximum(_learn(density, inputs) - saved, 1e-3 * density)
     factor = inputs.all("yield_factor")
+    prime, mature = replace(die, needed=round(float(inputs.one("prime_910b")[0]))), inputs.one("density_floor")[:, None]
     kirin = yields.negative_binomial(inputs.one("die_area_kirin")[:, None], density, die.clustering[:, None])
     return NodeYield(
         density=density,
         full_910b=np.minimum(die.full(density) * factor, BEST),
+        prime_910b=np.minimum(prime.usable(density) * factor, BEST),
         usable_910b=np.minimum(die.usable(density) * factor, BEST),
         usable_950=np.minimum(newer.usable(density) * factor, BEST),
         kirin=kirin,
         gross_910b=inputs.one("gross_dies_910b"),
         gross_950=geometry.dies_per_wafer_simple(newer.area, WAFER_DIAMETER),
         gross_kirin=geometry.dies_per_wafer_simple(inputs.one("die_area_kirin"), WAFER_DIAMETER),
+        prime_bank=(prime.usable(mature) / die.usable(mature))[:, 0],
     )
 
 

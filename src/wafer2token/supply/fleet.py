@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from wafer2token import catalog
 from wafer2token.evidence.number import Number
 from wafer2token.evidence.sampling import draw
+from wafer2token.supply.dies import NodeYield
 from wafer2token.supply.engine import Packaging, imported, surviving
 from wafer2token.supply.inputs import Inputs
 from wafer2token.supply.timeline import QUARTER_S
@@ -107,6 +108,31 @@ def worth(chip: str, samples: int, seed: int) -> Worth:
     sixteen, eight, bandwidth, power = _rates(chip, samples, seed)
     per_sixteen, per_eight, per_bandwidth, _ = _rates(REFERENCE, samples, seed)
     return Worth(sixteen / per_sixteen, eight / per_eight, bandwidth / per_bandwidth, power)
+
+
+BINS = {"ascend_910b1": "ascend_910b3", "ascend_910c": "ascend_910c_560t"}
+"""The weaker bin of a chip, sold from dies with fewer good cores."""
+
+
+def better_bin(packaged: Packaging, node: NodeYield, history: int) -> Array:
+    """Share of the 910 dies packaged over the run that reach the better bin, [samples]: Chinese dies at their density,
+    bank dies at a mature line's. Dual-die packages pair like with like."""
+    now = slice(history, None)
+    chinese = node.prime_910b[:, now] / np.maximum(node.usable_910b[:, now], 1e-12)
+    mixed = packaged.from_bank * node.prime_bank[:, None] + (1.0 - packaged.from_bank) * chinese
+    starts = packaged.starts_pairs
+    total = starts.sum(axis=1)
+    return np.asarray(np.where(total > 0, (mixed * starts).sum(axis=1) / np.where(total > 0, total, 1.0), 1.0))
+
+
+def worths(inputs: Inputs, prime: Array) -> dict[str, Worth]:
+    """Every chip against the H100; a chip with a weaker bin is the mean of both, by the share `prime` [samples]."""
+    out = {chip: worth(chip, inputs.samples, inputs.seed) for chip in MAKERS}
+    for chip, weaker in BINS.items():
+        better, other = out[chip], worth(weaker, inputs.samples, inputs.seed)
+        mixed = (prime * better.on(basis) + (1.0 - prime) * other.on(basis) for basis in BASES)
+        out[chip] = Worth(next(mixed), next(mixed), next(mixed), better.power)
+    return out
 
 
 def _rates(chip: str, samples: int, seed: int) -> tuple[Array, Array, Array, Array]:

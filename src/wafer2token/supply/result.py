@@ -205,7 +205,7 @@ def _named(result: SupplyResult) -> Iterator[tuple[str, tuple[Array, str]]]:
     for source, stacks in result.arriving.stacks.items():
         yield f"stacks.arriving.{source}", (stacks, "stack/quarter")
     node, packed = result.arriving.yields, result.packaging
-    for name in ("full_910b", "usable_910b", "usable_950", "kirin"):
+    for name in ("full_910b", "prime_910b", "usable_910b", "usable_950", "kirin"):
         yield f"yield.{name}", (getattr(node, name)[:, history:], "1")
     yield "density", (node.density[:, history:], "1/m^2")
     yield "dies.stock.bank", (packed.stock_bank, "die")

@@ -71,7 +71,7 @@ def evaluate(inputs: Inputs, plan: Scenario | None = None, progress: Progress | 
     step("fleets")
     delivered = fleet.deliveries(inputs, packaging, others)
     service = fleet.in_service(inputs, delivered)
-    worths = {chip: fleet.worth(chip, inputs.samples, inputs.seed) for chip in fleet.MAKERS}
+    worths = fleet.worths(inputs, fleet.better_bin(packaging, arriving.yields, inputs.timeline.history))
     return SupplyResult(
         scenario=plan.name if plan else "given inputs",
         title=plan.title if plan else "",

@@ -21,7 +21,7 @@ from wafer2token.train.predict import Prepared, seconds_of
 from wafer2token.train.step import Parts, Software, step_time
 
 Array = npt.NDArray[np.float64]
-SOFT = 0.1
+SOFT = 0.05
 # parameter -> (scope, prior mean, prior standard deviation), in the scale of its link: logarithms for multipliers and seconds, logits for shares
 PRIORS: dict[str, tuple[tuple[str, float, float], ...]] = {
     "kernel": (("vendor", 0.1, 0.3), ("family", 0.0, 0.15), ("precision", 0.0, 0.4), ("stack", 0.0, 0.2)),
@@ -173,15 +173,24 @@ def source_of(point: Prepared) -> str:
     return point.case.family.split("/")[0]
 
 
-def leave_sources_out(task: Problem) -> Array:
-    """ln(predicted / measured) of every point by a fit that has not seen its source."""
-    sources = np.array([source_of(p) for p in task.points])
-    out = np.zeros(len(sources))
-    for source in dict.fromkeys(sources):
-        rows = sources == source
-        theta = fit(task, ~rows)
-        out[rows] = np.log(predicted(task, theta) / task.measured_s)[rows]
+def leave_out(task: Problem, labels: Sequence[str]) -> Array:
+    """ln(predicted / measured) of every point by a fit that has not seen the points of its label."""
+    names = np.array(labels)
+    out = np.zeros(len(names))
+    for name in dict.fromkeys(names):
+        rows = names == name
+        out[rows] = np.log(predicted(task, fit(task, ~rows)) / task.measured_s)[rows]
     return out
+
+
+def leave_sources_out(task: Problem) -> Array:
+    """`leave_out` by source: the error to expect of a source that was not fitted."""
+    return leave_out(task, [source_of(p) for p in task.points])
+
+
+def leave_families_out(task: Problem) -> Array:
+    """`leave_out` by chip family: the error to expect of a chip family without measurements."""
+    return leave_out(task, [scopes(p)["family"] for p in task.points])
 
 
 LINKS = {
@@ -243,6 +252,25 @@ def cards(task: Problem, theta: Array, left_out: Array) -> list[dict[str, object
             }
         )
     return out
+
+
+def unmeasured(rows: list[dict[str, object]], errors: Array, weight: Array) -> dict[str, object]:
+    """The card for vendors and families without measurements: the means of the fitted vendors, and the spread between families."""
+    vendors = [row for row in rows if row["scope"] == "vendor"]
+    names = [k for k, v in vendors[0].items() if isinstance(v, float) and k not in ("error", "left_out", "spread")]
+    means = {
+        n: float(np.exp(np.mean([np.log(v) for row in vendors if isinstance(v := row.get(n), float)]))) for n in names
+    }
+    return {
+        "id": "fit_vendor_any",
+        "scope": "vendor",
+        "target": "any",
+        "points": len(errors),
+        "sources": sum(int(str(row["sources"])) for row in vendors),
+        "left_out": float(np.median(np.abs(np.expm1(errors)))),
+        "spread": spread(errors, weight),
+        **means,
+    }
 
 
 def to_toml(rows: list[dict[str, object]], as_of: str) -> str:

@@ -108,7 +108,7 @@ def calibrated(chip_id: str, vendor_line: str, precision: str, stack: str) -> Ca
     return Calibrated(
         software,
         stack,
-        spreads[-1] if known else spreads[0] if spreads else 0.5,
+        spreads[-1] if known else float(found["vendor", "any"].spread or 1.0) if ("vendor", "any") in found else 1.0,
         sum(c.points for c in cards if c.scope == "family"),
         tuple(c.id for c in cards),
         known,

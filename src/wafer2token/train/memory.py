@@ -124,6 +124,16 @@ def layer_activation_bytes(
     return np.asarray(kept + (5.0 * heads / tp * tokens * seq_len if scores and not selective else 0.0))
 
 
+def weight_gradient_bytes(shape: ModelShape, plan: Plan | PlanTable) -> Array:
+    """One fp32 weight gradient before it is accumulated, of the largest linear layer: gate and up of the MLP or of an expert."""
+    ups = 2.0 if shape.mlp_gated else 1.0
+    dense = ups * shape.hidden_size * shape.intermediate_size / np.asarray(plan.tp, float)
+    if not shape.is_moe:
+        return 4.0 * dense
+    expert = ups * shape.hidden_size * shape.moe_intermediate_size / np.asarray(plan.etp, float)
+    return 4.0 * np.maximum(expert, dense * ("dense" in shape.mlp_layer_types))
+
+
 def memory(
     shape: ModelShape,
     plan: Plan | PlanTable,
@@ -181,7 +191,7 @@ def _stage_memory(
     gather = np.where(
         np.asarray(plan.zero) >= 3, 2 * state.weight * (parts.dense + parts.expert) / np.maximum(count, 1), 0.0
     )
-    workspace = 2.0 * tokens * shape.hidden_size * 2.0 + gather
+    workspace = 2.0 * tokens * shape.hidden_size * 2.0 + gather + weight_gradient_bytes(shape, plan)
     return Memory(
         weights, gradients, optimizer, activations, logits + workspace, np.full_like(weights, framework_bytes)
     )

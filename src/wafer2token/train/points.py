@@ -239,7 +239,10 @@ def borrow_plans(cases: Sequence[Case], pool: Sequence[Case]) -> list[Case]:
 def _moved(near: Case, case: Case) -> Plan | None:
     """The plan of another record on this one's devices and batch; None where the models differ or the sizes do not divide."""
     plan = near.plan
-    same = (near.shape.hidden_size, near.shape.num_hidden_layers) == (case.shape.hidden_size, case.shape.num_hidden_layers)
+    same = (near.shape.hidden_size, near.shape.num_hidden_layers) == (
+        case.shape.hidden_size,
+        case.shape.num_hidden_layers,
+    )
     if plan is None or near.vendor != case.vendor or not same or not 0.5 <= near.seq_len / case.seq_len <= 2:
         return None
     model_ranks = plan.tp * plan.pp * plan.cp
@@ -247,7 +250,12 @@ def _moved(near: Case, case: Case) -> Plan | None:
     if case.devices % model_ranks:
         return None
     if not case.global_batch:
-        return replace(plan, dp=dp, micro_batches=max(round(plan.micro_batches * plan.dp / dp), 4 * plan.pp), precision=case.precision)
+        return replace(
+            plan,
+            dp=dp,
+            micro_batches=max(round(plan.micro_batches * plan.dp / dp), 4 * plan.pp),
+            precision=case.precision,
+        )
     each, rest = divmod(case.global_batch, dp)
     if rest or each < plan.pp:
         return None

@@ -136,13 +136,17 @@ def test_one_file_can_be_audited(tmp_path):
 
 
 def test_a_comment_with_a_reason_silences_a_finding(audited):
-    report = audited({"a.py": """\
+    report = audited(
+        {
+            "a.py": """\
         x = y.is_cuda  # w2t: ignore[A04] only for logging
         x = y.is_cuda  # w2t: ignore[A04]
         # w2t: ignore[A04, A03] the line below is for the GPU build
         x = y.is_cuda
         x = y.is_cuda  # w2t: ignore[B01] another rule
-        """})
+        """
+        }
+    )
     assert sorted(f.line for f in report.findings if f.rule == "A04") == [2, 5]
     assert [(i.finding.line, i.reason) for i in report.ignored] == [
         (1, "only for logging"), (4, "the line below is for the GPU build"),

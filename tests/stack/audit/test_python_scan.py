@@ -116,3 +116,13 @@ def test_relative_imports_resolve_within_the_package(audited):
         "pkg/other.py": "from .dist.pynccl import X\n",
     })  # fmt: skip
     assert {(f.file, f.rule) for f in report.findings} >= {("pkg/dist/use.py", "B11"), ("pkg/other.py", "B11")}
+
+
+def test_cuda_source_in_a_string_is_cuda_source(rules_at):
+    text = 'SOURCE = """\n__global__ void f(float* x) {\n  asm volatile("mov.u32");\n}\n"""\nPROSE = """\nasm volatile\n"""\n'
+    assert "E03" in rules_at(text)[3]
+    assert 7 not in rules_at(text)
+
+
+def test_inline_assembly_in_triton(rules_at):
+    assert "E03" in rules_at("import triton.language as tl\ny = tl.inline_asm_elementwise('x', a)\n")[2]

@@ -50,7 +50,12 @@ def test_the_tables_have_the_counts_of_their_sources():
 
 
 def test_generations_follow_the_chip():
-    assert [target(c).generation for c in ("ascend_910b2", "910C", "CloudMatrix384", "950DT")] == ["A2", "A3", "A3", "950"]
+    assert [target(c).generation for c in ("ascend_910b2", "910C", "CloudMatrix384", "950DT")] == [
+        "A2",
+        "A3",
+        "A3",
+        "950",
+    ]
     for limit in target("ascend_950pr").limits.values():
         assert limit.grade
         assert limit.sources

@@ -40,7 +40,8 @@ def test_a_tile_that_is_dead_is_not_counted():
 
 
 def test_a_product_holds_both_operands_and_the_accumulator():
-    tiles = kernel("""
+    tiles = kernel(
+        """
         rm = tl.arange(0, BM)
         rn = tl.arange(0, BN)
         rk = tl.arange(0, BK)
@@ -50,7 +51,9 @@ def test_a_product_holds_both_operands_and_the_accumulator():
             b = tl.load(y_ptr + rk[:, None] * N + rn[None, :])
             acc += tl.dot(a, b)
         tl.store(y_ptr + rm[:, None] * N + rn[None, :], acc)
-    """, "x_ptr, y_ptr, K, N, BM: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr").tiles
+    """,
+        "x_ptr, y_ptr, K, N, BM: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr",
+    ).tiles
     sizes = {"BM": 128, "BN": 64, "BK": 32}
     assert tiles.live_bytes(sizes) == (2 * (128 * 32 + 32 * 64) + 4 * 128 * 64, 4 * (128 * 32 + 32 * 64) + 4 * 128 * 64)
 
@@ -110,7 +113,10 @@ def test_a_generation_without_its_own_figure_says_so():
 
 
 def test_configurations_of_the_autotuner_are_tried(audited):
-    text = MODULE.replace("@triton.jit", "@triton.autotune([triton.Config({{'BLOCK': 1024}}), triton.Config({{'BLOCK': 131072}})], key=[])\n@triton.jit")
+    text = MODULE.replace(
+        "@triton.jit",
+        "@triton.autotune([triton.Config({{'BLOCK': 1024}}), triton.Config({{'BLOCK': 131072}})], key=[])\n@triton.jit",
+    )
     report = audited({"k.py": text.format(block="None", grid="(8,)").replace(", BLOCK=BLOCK", "")})
     assert [f.severity for f in report.findings if f.rule == "E07"] == ["high"]
     assert "BLOCK=131072" in next(f.message for f in report.findings if f.rule == "E07")

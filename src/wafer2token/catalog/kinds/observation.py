@@ -17,7 +17,7 @@ class ObservationCard(Card):
     """One statement by one claimant, never merged with another's.
 
     ``measures`` names a result of the supply model, summed over ``year`` (or ``through`` its quarter from the start of
-    2024, for cumulative statements). ``error`` is the relative standard error of the figure as a measurement; only
+    2024, for cumulative statements), or a date (``date.hbm_binds``, ``date.bank_exhausted``) in decimal years. ``error`` is the relative standard error of the figure as a measurement; only
     statements that have one can enter a likelihood.
     """
 
@@ -36,6 +36,6 @@ class ObservationCard(Card):
     def _unit(cls, raw: Any) -> Any:
         if isinstance(raw, Number):
             return raw
-        text = str(raw.get("value", raw.get("low", ""))) if isinstance(raw, dict) else ""
-        unit = next((u for u in ("die", "USD", "chip") if text.strip().endswith(u)), "chip")
+        given = raw.get("value", raw.get("low", "")) if isinstance(raw, dict) else ""
+        unit = next((u for u in ("die", "USD", "chip") if str(given).strip().endswith(u)), "1" if isinstance(given, float) else "chip")
         return Number.parse(raw, unit, ".value")

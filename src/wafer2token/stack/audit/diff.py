@@ -54,9 +54,7 @@ def diff(path: str | Path, old: str, new: str, target: str = "ascend_910c", **op
     after = audit(path, target, new, **options)
     first, second = before.target.wheel.version, after.target.wheel.version
     gained, lost = _operators(first, second)
-    fused = tuple(
-        sorted(f.name for f in support.fused().values() if f.in_wheel(second) and not f.in_wheel(first))
-    )
+    fused = tuple(sorted(f.name for f in support.fused().values() if f.in_wheel(second) and not f.in_wheel(first)))
     return AuditDiff(
         before, after, _only_in(before.findings, after.findings), _only_in(after.findings, before.findings),
         gained, lost, fused,

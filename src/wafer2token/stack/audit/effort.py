@@ -55,7 +55,9 @@ def ports() -> tuple[Port, ...]:
     """The published ports, smallest first. Raises EvidenceError for one without source or grade."""
     data = files("wafer2token.stack.audit") / "data"
     document = tomllib.loads((data / "ports.toml").read_text(encoding="utf-8"))
-    counted = {r["project"]: int(r["sites"]) for r in csv.DictReader((data / "port_sites.csv").read_text().splitlines())}
+    counted = {
+        r["project"]: int(r["sites"]) for r in csv.DictReader((data / "port_sites.csv").read_text().splitlines())
+    }
     found = []
     for entry in document["port"]:
         sources = tuple(document["sources"][s] for s in entry["sources"])

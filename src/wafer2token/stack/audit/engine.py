@@ -188,12 +188,12 @@ def _file_rows(scans: Iterable[FileScan], findings: Iterable[Finding]) -> list[d
             "file": scan.file, "place": mine[0].place, "lines": scan.lines, "worst": worst(mine), **counts,
             "rules": rules, "verdict": verdict(mine), "knows_npu": scan.knows_npu,
         })  # fmt: skip
-    return sorted(rows, key=lambda r: (-rank(str(r["worst"])), -int(str(r["critical"])), -int(str(r["high"])), str(r["file"])))
+    return sorted(
+        rows, key=lambda r: (-rank(str(r["worst"])), -int(str(r["critical"])), -int(str(r["high"])), str(r["file"]))
+    )
 
 
 def _trace(what: str, root: Path, target: Target, price: Callable[[Any], float] | None) -> Any:
     from wafer2token.stack.audit.trace import trace
 
     return trace(what, root, target, price)
-
-

@@ -20,17 +20,24 @@ _SKIPPED_FOLDERS = {".git", ".hg", ".svn", "__pycache__", "node_modules", ".tox"
                     ".eggs", "site-packages"}  # fmt: skip
 _REQUIREMENTS = re.compile(r"^(requirements?[\w.-]*|constraints[\w.-]*|[\w.-]*requirements)\.(txt|in)$", re.IGNORECASE)
 _DOCKER = re.compile(r"^(dockerfile|containerfile)([.-].*)?$|\.dockerfile$", re.IGNORECASE)
-_TEST = re.compile(r"(^|/)(tests?|testing|unit_tests?|test_utils|tests?_\w+|\w+_tests?)/|(^|/)(test_[^/]*|[^/]*_test|conftest)\.\w+$")
+_TEST = re.compile(
+    r"(^|/)(tests?|testing|unit_tests?|test_utils|tests?_\w+|\w+_tests?)/|(^|/)(test_[^/]*|[^/]*_test|conftest)\.\w+$"
+)
 _DOCS = re.compile(r"(^|/)(docs?|documentation)/", re.IGNORECASE)
 _EXAMPLE = re.compile(
     r"(^|/)(examples?|demos?|samples?|tutorials?|notebooks?|recipes?|benchmarks?|projects|research_projects|experiments?|cookbook|playground)/",
     re.IGNORECASE,
 )
 _CONVERTER = re.compile(r"(^|/)convert_[^/]*\.py$")
-_VENDORED = re.compile(r"(^|/)(third[_-]?party|3rd[_-]?party|vendor(ed)?|extern(al)?s?|submodules|deps|thirdparty|_vendor)/", re.IGNORECASE)
+_VENDORED = re.compile(
+    r"(^|/)(third[_-]?party|3rd[_-]?party|vendor(ed)?|extern(al)?s?|submodules|deps|thirdparty|_vendor)/", re.IGNORECASE
+)
 _BUILD = re.compile(r"^(build|dist)/|(^|/)(\.github|ci|\.ci|\.buildkite|[\w.-]+\.egg-info)/")
 _TOOLS = re.compile(r"(^|/)(scripts?|tools?|utils/ci|docker)/", re.IGNORECASE)
-_OTHER_DEVICES = re.compile(r"(^|/)(rocm|hip|hipify|xpu|hpu|tpu|mps|metal|musa|mlu|cambricon|intel|habana|neuron|amd)(/|_|\.)|_(rocm|hip|xpu|hpu|tpu|mps|musa|mlu)\.", re.IGNORECASE)
+_OTHER_DEVICES = re.compile(
+    r"(^|/)(rocm|hip|hipify|xpu|hpu|tpu|mps|metal|musa|mlu|cambricon|intel|habana|neuron|amd)(/|_|\.)|_(rocm|hip|xpu|hpu|tpu|mps|musa|mlu)\.",
+    re.IGNORECASE,
+)
 _NPU_PATH = re.compile(r"(?<![a-z])(npu|ascend|cann)(?![a-z])|_npu|npu_|hccl", re.IGNORECASE)
 
 
@@ -101,7 +108,9 @@ def discover(root: Path, max_bytes: int) -> tuple[list[SourceFile], list[Skipped
     Raises InputError where ``root`` does not exist.
     """
     if not root.exists():
-        raise InputError(Problem("no such file or folder", str(root), remedy="give the path of a project or of one file"))
+        raise InputError(
+            Problem("no such file or folder", str(root), remedy="give the path of a project or of one file")
+        )
     if root.is_file():
         kind = kind_of(root.name) or "python"
         return [SourceFile(root.name, kind, place_of(root.name), root)], []

@@ -9,7 +9,14 @@ from wafer2token.stack.audit import guards
 from wafer2token.stack.audit.model import FileScan
 from wafer2token.stack.audit.scan import module_name
 
-_AVOIDABLE = {guards.OPTIONAL, guards.LAZY, guards.TYPING, guards.CUDA_ONLY, guards.NPU_BRANCH, guards.OTHER_ACCELERATOR}
+_AVOIDABLE = {
+    guards.OPTIONAL,
+    guards.LAZY,
+    guards.TYPING,
+    guards.CUDA_ONLY,
+    guards.NPU_BRANCH,
+    guards.OTHER_ACCELERATOR,
+}
 _MODULE_TEXT = re.compile(r"^[A-Za-z_][\w.]*(:[\w.]+)?$")
 
 

@@ -15,9 +15,13 @@ LAZY = "inside a function"
 
 _CUDA = re.compile(r"cuda|is_gpu|has_gpu|nccl|is_rocm|is_hip|flash_attn|xformers|triton|nvidia", re.IGNORECASE)
 _NPU = re.compile(r"(?<![a-z])npu|_npu|ascend|hccl|privateuse", re.IGNORECASE)
-_OTHER = re.compile(r"is_(torch_)?(xpu|mps|tpu|mlu|xla|hpu|musa|neuron|hip|rocm)|\b(xpu|mps|tpu|mlu|hpu|musa)\b", re.IGNORECASE)
+_OTHER = re.compile(
+    r"is_(torch_)?(xpu|mps|tpu|mlu|xla|hpu|musa|neuron|hip|rocm)|\b(xpu|mps|tpu|mlu|hpu|musa)\b", re.IGNORECASE
+)
 _PRESENT = re.compile(r"is_\w+_(available|installed|found|greater_or_equal\w*)\b|find_spec|\bHAS_\w+|\b_?has_[a-z]\w+")
-_DEVICE = re.compile(r"is_(torch_)?(cuda|gpu|xpu|mps|tpu|mlu|xla|hpu|musa|neuron\w*|hip|rocm|nccl)_|has_cuda|has_gpu|torch cuda")
+_DEVICE = re.compile(
+    r"is_(torch_)?(cuda|gpu|xpu|mps|tpu|mlu|xla|hpu|musa|neuron\w*|hip|rocm|nccl)_|has_cuda|has_gpu|torch cuda"
+)
 _NEUTRAL = re.compile(r"torch\.accelerator|current_accelerator|device_module")
 _IMPORT_ERRORS = {"ImportError", "ModuleNotFoundError", "Exception", "BaseException", "RuntimeError", "OSError"}
 

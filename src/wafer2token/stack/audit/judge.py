@@ -11,7 +11,9 @@ from wafer2token.stack.audit.files import for_npu, for_other_device
 from wafer2token.stack.audit.model import FileScan, Finding, Ignored, Matcher, Rule, Site, capped, lowered, rank
 from wafer2token.stack.audit.rules import RuleBook
 
-_IGNORE = re.compile(r"#\s*w2t:\s*ignore\[([A-Za-z0-9,\s*]+)\]\s*(.*)$|//\s*w2t:\s*ignore\[([A-Za-z0-9,\s*]+)\]\s*(.*)$")
+_IGNORE = re.compile(
+    r"#\s*w2t:\s*ignore\[([A-Za-z0-9,\s*]+)\]\s*(.*)$|//\s*w2t:\s*ignore\[([A-Za-z0-9,\s*]+)\]\s*(.*)$"
+)
 _EXPLAINED = {"kernel", "operator", "interface", "patched", "version"}
 # what a place takes off a severity: nothing in product code; at most "low" where no user's run passes
 _CAPS = {"test": "low", "docs": "info", "example": "low", "vendored": "low", "build": "low"}

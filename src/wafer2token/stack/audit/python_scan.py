@@ -14,6 +14,7 @@ from wafer2token.stack.audit.names import UNKNOWN, Names
 
 _ENV_NAME = re.compile(r"^[A-Z][A-Z0-9_]{3,}(=.*)?$", re.DOTALL)
 _PLACING = {"cuda", "to", "to_empty", "pin_memory", "half", "bfloat16"}
+_CUDA_SOURCE = re.compile(r"__global__|__device__|#\s*include\s*[<\"]")
 _LONG = 400  # characters; longer strings are prose or embedded programs and are scanned as text lines
 
 
@@ -106,9 +107,7 @@ class PythonScan:
     def _add(self, kind: str, text: str, node: ast.expr | ast.stmt, arguments: tuple[tuple[str, str], ...] = (),
              detail: str = "") -> None:  # fmt: skip
         guarded = self._guards | {guards.LAZY} if kind == "import" and self._depth else self._guards
-        self.sites.append(
-            Site(kind, text, node.lineno, node.col_offset, self._context, guarded, arguments, detail)
-        )
+        self.sites.append(Site(kind, text, node.lineno, node.col_offset, self._context, guarded, arguments, detail))
 
     # -- statements
     def _import(self, node: ast.Import) -> None:
@@ -286,9 +285,10 @@ class PythonScan:
         if not isinstance(node.value, str) or not node.value:
             return
         if len(node.value) > _LONG or "\n" in node.value:
+            kind = "native" if _CUDA_SOURCE.search(node.value) else "text"
             for offset, line in enumerate(node.value.splitlines()):
                 if line.strip():
-                    inner = Site("text", line, node.lineno + offset, 0, "embedded", self._guards)
+                    inner = Site(kind, line, node.lineno + offset, 0, "embedded", self._guards)
                     self.sites.append(inner)
             return
         self._add("string", node.value, node)

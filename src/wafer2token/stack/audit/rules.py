@@ -81,7 +81,9 @@ def load_rules() -> RuleBook:
 
 
 def _rule(table: dict[str, Any], sources: dict[str, str]) -> Rule:
-    fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in table.items() if k not in {"detect", "sources"}}
+    fields: dict[str, Any] = {
+        k: tuple(v) if isinstance(v, list) else v for k, v in table.items() if k not in {"detect", "sources"}
+    }
     detect = tuple(_matcher(entry) for entry in table.get("detect", []))
     try:
         urls = tuple(sources[s] for s in table.get("sources", []))

@@ -72,12 +72,20 @@ def scan_text(file: SourceFile, text: str, reason: str = "") -> FileScan:
         problems.append(f"does not parse: {type(error).__name__} {_first_line(error)}")
         sites = _lines_only(text) if file.kind == "python" else []
     knows = for_npu(file.path) or bool(_KNOWS_NPU.search(text))
-    return FileScan(file.path, file.place, len(lines), tuple(sites), imports, tuple(problems), lines, knows, bool(_MAIN.search(text)))
+    return FileScan(
+        file.path,
+        file.place,
+        len(lines),
+        tuple(sites),
+        imports,
+        tuple(problems),
+        lines,
+        knows,
+        bool(_MAIN.search(text)),
+    )
 
 
-def _python(
-    file: SourceFile, text: str, lines: tuple[str, ...]
-) -> tuple[list[Site], tuple[str, ...], tuple[str, ...]]:
+def _python(file: SourceFile, text: str, lines: tuple[str, ...]) -> tuple[list[Site], tuple[str, ...], tuple[str, ...]]:
     if file.kind == "notebook":
         text = notebook_source(text)
         lines = tuple(text.split("\n"))

@@ -101,7 +101,9 @@ def operators() -> dict[str, Operator]:
         documented = {"A2": yes.get(row["A2"]), "A3": yes.get(row["A2"]), "950": yes.get(row["950"])}
         classes = dict(zip(versions.split("|"), row[versions], strict=True))
         dtypes = tuple(row["dtypes"].split())
-        found[row["op"]] = Operator(row["op"], row["cuda"] == "1", classes, documented, dtypes, bool(row["may_fall_back"]))
+        found[row["op"]] = Operator(
+            row["op"], row["cuda"] == "1", classes, documented, dtypes, bool(row["may_fall_back"])
+        )
     return found
 
 

@@ -14,7 +14,10 @@ _QUOTED = re.compile(r"""["']([^"']+)["']""")
 _PIP = re.compile(r"pip3?\s+install\s+(.*)")
 _VERSION = re.compile(r"(==|>=|~=|>|<=|<|!=)\s*([0-9][0-9A-Za-z.+*]*)")
 _ENV = re.compile(r"(?<![A-Za-z0-9_])([A-Z][A-Z0-9]+_[A-Z0-9_]+)(?=\s*[=:]|\b)")
-_CUDA_VALUE = re.compile(r"""^\s*[\w.-]*(device|backend|accelerator|platform)[\w.-]*\s*[:=]\s*["']?(cuda(:\d+)?|nccl)["']?\s*(#.*)?$""", re.IGNORECASE)
+_CUDA_VALUE = re.compile(
+    r"""^\s*[\w.-]*(device|backend|accelerator|platform)[\w.-]*\s*[:=]\s*["']?(cuda(:\d+)?|nccl)["']?\s*(#.*)?$""",
+    re.IGNORECASE,
+)
 _FLAG_VALUE = re.compile(r"--[\w-]*(device|backend)[\w-]*[ =]\s*[\"']?(cuda(:\d+)?|nccl)\b")
 
 

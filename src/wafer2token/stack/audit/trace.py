@@ -243,7 +243,9 @@ def join(calls: Sequence[Call], target: Target, price: Price) -> list[TracedOper
         host = 2 * traffic / link + traffic / memory if on_host else 0.0
         seconds = 0.0 if on_host else sum(n * price(c) for c, n in Counter(mine).items())
         gap = _dtype_gap(operator, dtypes)
-        rows.append(TracedOperator(name, len(mine), kind, dtypes, gap, sum(c.flops for c in mine), traffic, seconds, host))
+        rows.append(
+            TracedOperator(name, len(mine), kind, dtypes, gap, sum(c.flops for c in mine), traffic, seconds, host)
+        )
     return sorted(rows, key=lambda r: (-(r.seconds + r.host_seconds), r.name))
 
 

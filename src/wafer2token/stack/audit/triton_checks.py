@@ -14,7 +14,9 @@ _MAX_CONFIGS = 256
 
 def kernel_sites(tree: ast.Module) -> list[Site]:
     """A ``tile`` site per kernel (bytes alive, low and high) and a ``launch`` site per launch with its grid."""
-    kernels = {f.name: (f, KernelReader(f).tiles) for f in ast.walk(tree) if isinstance(f, ast.FunctionDef) and _is_kernel(f)}
+    kernels = {
+        f.name: (f, KernelReader(f).tiles) for f in ast.walk(tree) if isinstance(f, ast.FunctionDef) and _is_kernel(f)
+    }
     if not kernels:
         return []
     assigned = _assignments(tree)
@@ -22,7 +24,10 @@ def kernel_sites(tree: ast.Module) -> list[Site]:
     launches = list(_launches(tree, set(kernels), assigned))
     sites = []
     for function, tiles in kernels.values():
-        values = [*_configs(function, constants), *(_passed(call, tiles, constants) for name, call, _ in launches if name == tiles.name)]
+        values = [
+            *_configs(function, constants),
+            *(_passed(call, tiles, constants) for name, call, _ in launches if name == tiles.name),
+        ]
         site = _tile_site(tiles, values or [{}], constants)
         if site:
             sites.append(site)
@@ -32,7 +37,11 @@ def kernel_sites(tree: ast.Module) -> list[Site]:
 def check_kernels(sites: Iterable[Site], target: Target) -> list[Site]:
     """The ``kernel`` sites of tiles and grids that pass, or may pass, the limits of a target."""
     buffer, grid = target.limits["unified_buffer"], target.limits["grid"]
-    basis = "" if buffer.generation == target.generation else f" (the {buffer.generation} figure; none was found for {target.generation})"
+    basis = (
+        ""
+        if buffer.generation == target.generation
+        else f" (the {buffer.generation} figure; none was found for {target.generation})"
+    )
     found = []
     for site in sites:
         facts = dict(site.arguments)
@@ -48,9 +57,17 @@ def check_kernels(sites: Iterable[Site], target: Target) -> list[Site]:
         elif site.kind == "launch":
             programs = facts.get("programs")
             if programs and int(programs) > grid.value:
-                found.append(_kernel(site, "grid", f"{site.text}: {int(programs):,} programs; at most {grid.value:,.0f}"))
+                found.append(
+                    _kernel(site, "grid", f"{site.text}: {int(programs):,} programs; at most {grid.value:,.0f}")
+                )
             elif not programs and facts["unbounded"]:
-                found.append(_kernel(site, "grid possible", f"{site.text}: the grid grows with {facts['unbounded']}; at most {grid.value:,.0f} programs"))
+                found.append(
+                    _kernel(
+                        site,
+                        "grid possible",
+                        f"{site.text}: the grid grows with {facts['unbounded']}; at most {grid.value:,.0f} programs",
+                    )
+                )
     return found
 
 
@@ -102,7 +119,12 @@ def _configs(function: ast.FunctionDef, constants: Mapping[str, int]) -> list[di
     found = []
     for decorator in function.decorator_list:
         for node in ast.walk(decorator):
-            if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("Config") and node.args and isinstance(node.args[0], ast.Dict):
+            if (
+                isinstance(node, ast.Call)
+                and ast.unparse(node.func).endswith("Config")
+                and node.args
+                and isinstance(node.args[0], ast.Dict)
+            ):
                 entries = zip(node.args[0].keys, node.args[0].values, strict=True)
                 sizes = {k.value: evaluate(v, constants) for k, v in entries if isinstance(k, ast.Constant)}
                 found.append({str(k): v for k, v in sizes.items() if v is not None})
@@ -114,7 +136,11 @@ def _launches(
 ) -> Iterator[tuple[str, ast.Call, ast.expr]]:
     """Every ``kernel[grid](...)`` of the module, with the grid expression (a name is followed to its assignment)."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Subscript) and isinstance(node.func.value, ast.Name):
+        if (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Subscript)
+            and isinstance(node.func.value, ast.Name)
+        ):
             name = node.func.value.id
             if name in kernels:
                 grid = node.func.slice
@@ -139,8 +165,15 @@ def _tile_site(tiles: KernelTiles, values: list[dict[str, int]], constants: Mapp
     names = tiles.names()
     if best is None:
         unknown = sorted(names - set(constants) - set(tiles.defaults))
-        facts = tuple((str(2**power), _both(tiles.live_bytes({**constants, **dict.fromkeys(unknown, 2**power)}))) for power in range(4, 21))
-        return Site("tile", tiles.name, tiles.line, arguments=(("unknown", " = ".join(unknown)), *facts)) if unknown else None
+        facts = tuple(
+            (str(2**power), _both(tiles.live_bytes({**constants, **dict.fromkeys(unknown, 2**power)})))
+            for power in range(4, 21)
+        )
+        return (
+            Site("tile", tiles.name, tiles.line, arguments=(("unknown", " = ".join(unknown)), *facts))
+            if unknown
+            else None
+        )
     at = ", ".join(f"{k}={v}" for k, v in sorted({**constants, **tiles.defaults, **best[2]}.items()) if k in names)
     facts = (("low", str(best[0])), ("high", str(best[1])), ("at", at or "fixed sizes"))
     return Site("tile", tiles.name, tiles.line, arguments=facts)

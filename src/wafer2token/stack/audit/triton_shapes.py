@@ -134,7 +134,9 @@ class KernelReader:
 
     def __init__(self, function: ast.FunctionDef):
         parameters = [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]
-        defaults = dict(zip([p.arg for p in reversed(function.args.args)], reversed(function.args.defaults), strict=False))
+        defaults = dict(
+            zip([p.arg for p in reversed(function.args.args)], reversed(function.args.defaults), strict=False)
+        )
         numbers = {k: evaluate(v, {}) for k, v in defaults.items()}
         known = {k: v for k, v in numbers.items() if v is not None}
         self.tiles = KernelTiles(function.name, function.lineno, tuple(p.arg for p in parameters), known)
@@ -254,7 +256,9 @@ class KernelReader:
         return _join([*inner_value, *map(self.tile, node.args)])
 
     def _made(self, node: ast.Call) -> Tile:
-        dtype = next((k.value for k in node.keywords if k.arg == "dtype"), node.args[-1] if len(node.args) > 1 else None)
+        dtype = next(
+            (k.value for k in node.keywords if k.arg == "dtype"), node.args[-1] if len(node.args) > 1 else None
+        )
         size = _BYTES.get(_last_name(dtype) if dtype is not None else "", COMPUTED_BYTES)
         shape = node.args[0] if node.args else next((k.value for k in node.keywords if k.arg == "shape"), None)
         return Tile(_extents(shape), size, size, True)
