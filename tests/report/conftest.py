@@ -80,6 +80,6 @@ def chart(request):
 @pytest.fixture
 def sections():
     out = [report.Section(name, name.title(), "Some *text* & `code`.", make()) for name, make in CHARTS.items()]
-    verdict = {"supported": 0.7, "undetermined": 0.2, "contradicted": 0.1}
-    claims = report.claims_table([{"claim": "x </script> y", "sense": "peak", "verdict": verdict, "grade": "press"}])
+    verdict = {"finding": "undetermined", "holds": 0.7, "open": 0.2}
+    claims = report.claims_table([{"claim": "x </script> y", "sense": "peak", **verdict, "grade": "press"}])
     return [*out, report.Section("claims", "Claims", table=claims)]

@@ -25,6 +25,5 @@ def test_stages():
 
 
 def test_a_claim_in_several_senses_is_named_once():
-    verdict = {"supported": 1.0}
-    claims = [{"claim": c, "sense": s, "verdict": verdict} for c, s in (("a", "x"), ("a", "y"), ("b", "z"))]
+    claims = [{"claim": c, "sense": s, "finding": "supported", "holds": 1.0} for c, s in (("a", "x"), ("a", "y"), ("b", "z"))]
     assert [row["claim"].strip() for row in report.claims_table(claims).rows] == ["a", "", "b"]

@@ -1,11 +1,14 @@
 """The stock and flow: conservation to the last wafer, die and stack; determinism; knock-outs; monotone answers."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wafer2token.supply import Timeline, engine, read_inputs, supply
+from wafer2token.supply.door import STAGES, Door, Recipe, allocate, binding_stage
 from wafer2token.supply.timeline import QUARTER_S
 
 SAMPLES = 400
@@ -31,6 +34,7 @@ def residuals(result):
         out[f"dies {kind}"] = np.abs(balance.cumsum(axis=1) - stock)
     stacks = sum(arriving.stacks.values()) + packed.stacks_won - packed.stacks_used
     out["stacks"] = np.abs(stacks.cumsum(axis=1) - packed.stock_stacks)
+    out["pools"] = np.abs(sum(packed.stacks_by_pool.values()) - packed.stock_stacks)
     others = arriving.stacks_others - result.others["stacks.used"]
     out["stacks of others"] = np.abs(others.cumsum(axis=1) - result.others["stacks.stock"])
     for firm in ("cambricon", "hygon"):
@@ -97,13 +101,31 @@ def test_common_random_numbers_leave_other_inputs_alone(base):
             assert np.array_equal(base.inputs.values[name], other.inputs.values[name]), name
 
 
-@given(*[st.floats(0, 1e6)] * 5, st.sampled_from([0, 2, 3, 4]), st.floats(1, 3))
-def test_more_of_anything_never_starts_fewer(dies_910, dies_950, stacks, assembly, demand, which, factor):
+FIELDS = ("dies_910", "dies_950", "foreign", "domestic", "own", "assembly", "demand")
+RECIPE = Recipe(np.array([9.0]), np.array([8.0]))
+
+
+@given(*[st.floats(0, 1e6)] * 7, st.sampled_from([f for f in FIELDS if f != "dies_950"]), st.floats(1, 3))
+def test_more_of_anything_never_starts_fewer(a, b, c, d, e, f, g, which, factor):
     """More 950 dies may start fewer packages in all, since the 950 goes first and may take more stacks."""
-    door = [np.array([x]) for x in (dies_910, dies_950, stacks, assembly, demand)]
-    recipe = engine.Recipe(np.array([9.0]), np.array([8.0]))
-    more = [x * factor if i == which else x for i, x in enumerate(door)]
-    assert sum(engine.allocate(*more, recipe)) >= sum(engine.allocate(*door, recipe)) - 1e-6
+    door = Door(*[np.array([x]) for x in (a, b, c, d, e, f, g)])
+    more = replace(door, **{which: getattr(door, which) * factor})
+    assert allocate(more, RECIPE).packages >= allocate(door, RECIPE).packages - 1e-6
+
+
+@given(*[st.floats(0, 1e6)] * 7)
+def test_starts_take_no_more_than_stands_ready(a, b, c, d, e, f, g):
+    door = Door(*[np.array([x]) for x in (a, b, c, d, e, f, g)])
+    starts = allocate(door, RECIPE)
+    assert np.all(2 * starts.newer <= door.dies_950 + 1e-6)
+    assert np.all(2 * starts.pairs <= door.dies_910 + 1e-6)
+    assert np.all(starts.packages <= np.minimum(door.assembly, door.demand) + 1e-6)
+    for pool in ("own", "domestic", "foreign"):
+        assert np.all(starts.stacks_newer[pool] + starts.stacks_pairs[pool] <= getattr(door, pool) + 1e-6)
+    assert sum(starts.stacks_newer.values()) == pytest.approx(9 * starts.newer, abs=1e-6)
+    assert sum(starts.stacks_pairs.values()) == pytest.approx(8 * starts.pairs, abs=1e-6)
+    assert starts.stacks_newer["foreign"] == 0
+    assert starts.stacks_pairs["own"] == 0
 
 
 def test_more_of_anything_makes_more_chips(base):
@@ -121,12 +143,10 @@ def test_no_foreign_memory_means_no_chips_before_domestic_memory():
 
 
 def test_binding_is_the_stage_that_helps_when_loosened():
-    recipe = engine.Recipe(np.full(4, 8.0), np.full(4, 8.0))
-    enough = np.full(4, 1e6)
-    scarce = np.eye(4) * 1e3 + (1 - np.eye(4)) * 1e6
-    stages = engine.binding_stage(scarce[0], np.zeros(4), scarce[1] * 8, scarce[2], scarce[3], recipe)
-    assert [engine.STAGES[i] for i in stages] == list(engine.STAGES)
-    assert engine.allocate(enough, enough * 0, enough, enough, enough, recipe)[1] == pytest.approx(enough / 8)
+    recipe = Recipe(np.full(4, 8.0), np.full(4, 8.0))
+    scarce, none = np.eye(4) * 1e3 + (1 - np.eye(4)) * 1e6, np.zeros(4)
+    door = Door(scarce[0], none, scarce[1] * 8, none, none, scarce[2], scarce[3])
+    assert [STAGES[i] for i in binding_stage(door, recipe)] == list(STAGES)
 
 
 def test_binding_shares_sum_to_one(base):
@@ -141,10 +161,9 @@ def test_lag_beyond_the_run_leaves_only_the_bank():
 def test_surviving_fleet_loses_and_retires():
     units = np.zeros((1, 8))
     units[0, 0] = 100.0
-    fleet = engine.surviving(units, np.full((1, 8), 0.1), np.array([4.0]))
+    fleet = engine.Survival(np.full((1, 8), 0.1), np.array([4.0])).of(units)
     assert fleet[0] == pytest.approx([100, 90, 81, 72.9, 0, 0, 0, 0])
-    earlier = np.array([[0.0, 50.0]])
-    with_stock = engine.surviving(units, np.zeros((1, 8)), np.array([20.0]), earlier)
+    with_stock = engine.Survival(np.zeros((1, 8)), np.array([20.0]), history=2).of(np.concatenate([[[0.0, 50.0]], units], axis=1))
     assert with_stock[0] == pytest.approx([150] * 8)
 
 

@@ -6,6 +6,7 @@ import pytest
 from wafer2token.supply import Timeline, engine, fleet, read_inputs
 from wafer2token.supply.backtest import quantile_of
 from wafer2token.supply.dies import NodeYield
+from wafer2token.supply.door import STAGES
 
 SAMPLES = 20_000
 STARTS = 2024 + np.arange(12) / 4
@@ -39,7 +40,7 @@ def toy_supplies(rng, bank=None, hbm=None):
     zero = np.zeros((SAMPLES, 12))
     nothing = NodeYield(*[zero] * 6, *[np.zeros(SAMPLES)] * 4)
     return engine.Supplies(
-        wafers={}, stacks={"all": stacks}, stacks_others=zero, yields=nothing, kirin=zero,
+        wafers={}, stacks={"foreign": stacks}, stacks_others=zero, yields=nothing, kirin=zero,
         dies={"bank": in_bank, "cambricon": zero, "hygon": zero},
         good={"ascend_910": np.concatenate([np.zeros((SAMPLES, 8)), made], axis=1), "ascend_950": np.zeros((SAMPLES, 20))},
         assembly=first[:, None] * (last / first)[:, None] ** (np.arange(12) / 11), demand=np.full((SAMPLES, 12), 1e12),
@@ -78,7 +79,7 @@ def test_quantiles_of_the_claims(toy, claim, golden):
 
 
 def test_binding_moves_from_assembly_to_memory(toy):
-    stage = {name: (toy[3].binding == i).mean(axis=0) for i, name in enumerate(engine.STAGES)}
+    stage = {name: (toy[3].binding == i).mean(axis=0) for i, name in enumerate(STAGES)}
     assert stage["assembly"][:8].min() > 0.85
     assert stage["hbm"][8] == pytest.approx(0.05, abs=0.03)
     assert stage["hbm"][11] == pytest.approx(0.47, abs=0.04)

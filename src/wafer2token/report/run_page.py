@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from wafer2token import catalog
@@ -13,8 +13,10 @@ from wafer2token.report.names import name_of, stage_of
 from wafer2token.report.page import page
 from wafer2token.report.run_flows import chain_flow
 from wafer2token.report.run_rules import export_section
+from wafer2token.study.chain import slug
 from wafer2token.study.comparison import MEASURES
 from wafer2token.study.result import Row, RunResult
+from wafer2token.study.sensitivity import explained
 
 _ROWS = (
     Column("item", "item"),
@@ -136,9 +138,13 @@ def _comparisons(result: RunResult) -> list[Section]:
 
 def _engines(result: RunResult) -> list[Section]:
     out = []
-    titles = {"train": ("Training", "The best plan that the search finds on each fleet; time includes failures and restarts."),
-              "serve": ("Serving", "Steady state at the wanted time per output token.")}  # fmt: skip
-    for section, (title, text) in titles.items():
+    scenario = result.scenario
+    asked = {("train", slug(t.model)): f"{t.tokens.removesuffix('token').strip()} tokens. The best plan that the search finds on each fleet; "
+             "time includes failures and restarts; MFU is of the peak of the precision used." for t in scenario.training}
+    asked |= {("serve", slug(s.model)): f"Steady state at {s.tpot} per output token, prompts of {s.isl:,} tokens and answers of {s.osl:,}; "
+              "prefill and decode on separate chips." for s in scenario.serving}  # fmt: skip
+    titles = {"train": "Training", "serve": "Serving"}
+    for section, title in titles.items():
         rows = [r for r in result.rows if r.section == section]
         for model in dict.fromkeys(r.item.split(".")[0] for r in rows):
             of_model = [r for r in rows if r.item.split(".")[0] == model]
@@ -146,7 +152,7 @@ def _engines(result: RunResult) -> list[Section]:
                 Section(
                     f"{section}-{model}",
                     f"{title}: {name_of(model)}",
-                    text,
+                    asked.get((section, model), ""),
                     _bars(of_model),
                     _plans(result, section, of_model),
                 )
@@ -182,9 +188,17 @@ def _plans(result: RunResult, section: str, rows: Sequence[Row]) -> Table | None
         answer = result.details.get(f"{section}.{item}", {}).get("answer", {})
         plan = answer.get("plan")
         if plan:
-            words = ", ".join(f"{k}={v}" for k, v in plan.items()) if isinstance(plan, dict) else str(plan)
-            plans.append({"item": name_of(item.split(".")[-1]), "plan": words})
+            plans.append({"item": name_of(item.split(".")[-1]), "plan": plan_words(plan)})
     return Table((Column("item", "on"), Column("plan", "plan")), plans) if plans else None
+
+
+def plan_words(plan: Any) -> str:
+    """A plan in a line: what is off, none or one way only is left out."""
+    if not isinstance(plan, Mapping):
+        return str(plan)
+    said = {k: v for k, v in plan.items() if v not in (None, False, "none", "", 0) and (k in ("tp", "pp", "dp", "ep") or v != 1)}
+    return ", ".join(k.replace("_", " ") if v is True else f"{k.replace('_', ' ')} {v:,}" if isinstance(v, int) else f"{k.replace('_', ' ')} {v}"
+                     for k, v in said.items())  # fmt: skip
 
 
 def _claims(result: RunResult) -> Section | None:
@@ -195,9 +209,9 @@ def _claims(result: RunResult) -> Section | None:
         statement = catalog.get("claim", v.claim).statement
         computed = format_range(v.p5, v.p50, v.p95, v.unit)
         rows.append({"claim": f"{v.claim}: {statement}", "sense": f"{v.sense}: claimed {v.claimed}, computed {computed}",
-                     "verdict": {"supported": v.probability, "undetermined": 0.0, "contradicted": 1 - v.probability},
+                     "finding": v.finding, "holds": v.probability,
                      "conditions": v.conditions, "grade": v.grade})  # fmt: skip
-    text = ("The bar is the share of samples in which the claim holds in that sense. From 80 % it counts as supported, to 20 % as contradicted, "
+    text = ("The bar is the share of samples in which the claim holds in that sense, under the inputs of this run. From 80 % it counts as supported, to 20 % as contradicted, "
             "between as undetermined; the same claim can fare differently in another sense.")  # fmt: skip
     return Section("claims", "Claims", text, table=claims_table(rows))
 
@@ -210,7 +224,10 @@ def _drivers(result: RunResult) -> list[Section]:
                    for d in result.drivers if d.result == name]  # fmt: skip
         values = result.graph.values[name]
         centre = sorted(values.ravel().tolist())[values.size // 2]
-        text = "Median of the result where a number lies in its lowest and its highest tenth." if i == 0 else ""
+        share = explained([d for d in result.drivers if d.result == name])
+        text = (("Median of the result where a number lies in its lowest and its highest tenth; what moves it no more than chance is left out. " if i == 0 else "")
+                + f"Together they explain {share:.0%} of its variation in rank"
+                + ("." if share >= 0.9 else "; the rest is smaller inputs and the spread of the fitted models."))  # fmt: skip
         chart = tornado(drivers, centre=centre, name=called.get(name, name), unit=result.graph.quantities[name].unit)
         out.append(
             Section(f"drivers-{i}", f"What drives: {called.get(name, name)}", text, chart, level=2 if i == 0 else 3)

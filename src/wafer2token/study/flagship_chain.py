@@ -116,13 +116,15 @@ def lag(graph: Graph, details: Mapping[str, Any]) -> list[Verdict]:
     out = []
     for months, wider, words in ((6, False, "looks similar"), (18, True, "is wider")):
         name = f"claims.S1-032.lag_{months}_months"
+        today, finest = np.median(graph.values[initial]) / month, np.median(graph.values[error]) / month
+        claimed = f"more than {finest:.0f} months above today's {today:.0f}" if wider else f"within {finest:.0f} months of today's {today:.0f}"
         elapsed = months * month
         graph.add(name, "month", lambda g, k, c, elapsed=elapsed: economics.iteration_lag(g, np.maximum(k, 1.0), c, elapsed),
                   "lag from dG/dt = (1 - 1/k) - c G", g=initial, k=k, c=diffusion)  # fmt: skip
         growth = graph.values[name] - graph.values[initial]
         holds = (growth > graph.values[error]) if wider else (np.abs(growth) <= graph.values[error])
-        out.append(judge(graph, "S1-032", f"after {months} months the gap {words}", f"lag in {months} months", name, holds,
-                         "no slowdown below 1; diffusion between none and what holds today's lag steady; similar = within 3 months"))  # fmt: skip
+        out.append(judge(graph, "S1-032", f"after {months} months the gap {words}", claimed, name, holds,
+                         "computed is the lag then; no slowdown below 1; diffusion between none and what holds today's lag steady"))  # fmt: skip
     return out
 
 
@@ -145,8 +147,8 @@ def cost_of_independence(graph: Graph, details: Mapping[str, Any]) -> list[Verdi
                          "hardware ownership and power over the run; no staff, buildings or network beyond the system price"))  # fmt: skip
         worth = graph.add(f"claims.S1-033.{model}.break_even_loss", "1", economics.break_even_loss, cost_ratio=name,
                           hazard=graph.leaf("study.iteration.hazard"), horizon=graph.leaf("study.iteration.horizon"))  # fmt: skip
-        out.append(judge(graph, "S1-033", "loss if cut off, in budgets, above which independence pays; below one budget", "less than 1", worth, graph.values[worth] < 1,
-                         "hazard of a new control per year and planning horizon are assumed"))  # fmt: skip
+        out.append(judge(graph, "S1-033", f"what independence is worth, {model}: it pays where being cut off would lose more than this many training budgets", "less than 1", worth, graph.values[worth] < 1,
+                         "one budget = cost of the training on the foreign chips; hazard of a new control per year and planning horizon are assumed; at or below 0 it pays anyway"))  # fmt: skip
     if not out:
         raise EvidenceError("no pair of training runs with a cost on both sides")
     return out
@@ -221,54 +223,37 @@ def what_binds(graph: Graph, details: Mapping[str, Any]) -> list[Verdict]:
     supply = details.get("supply", {})
     if "binding_share" not in supply:
         raise EvidenceError("the scenario runs no supply")
-    shares = {stage: np.asarray(by_quarter) for stage, by_quarter in supply["binding_share"].items()}
-    peaks = {stage: float(s.max()) for stage, s in shares.items()}
-    several = sum(p >= 0.1 for p in peaks.values())
-    name = graph.add(
-        "claims.S4-003.stages_that_bind",
-        "1",
-        lambda: np.full(graph.samples, float(several)),
-        "stages that bind in at least a tenth of the samples of some quarter",
-    )
-    told = ", ".join(
-        f"{stage} up to {peak:.0%}" for stage, peak in sorted(peaks.items(), key=lambda x: -x[1]) if peak >= 0.01
-    )
+    peaks = {stage: max(by_quarter) for stage, by_quarter in supply["binding_share"].items()}
+    told = ", ".join(f"{stage} {peak:.0%}" for stage, peak in sorted(peaks.items(), key=lambda x: -x[1]) if peak >= 0.01)
+    name = "supply.stages_binding"
+    rests = f"a stage counts once it binds in one quarter; its largest share of the samples in any quarter: {told}"
     return [
-        judge(
-            graph,
-            "S4-003",
-            "more than one stage of the chain binds over the years",
-            "several stages",
-            name,
-            graph.values[name] > 1,
-            told,
-            grade=graph.grade("supply.units.ascend"),
-        )
-    ]
+        judge(graph, "S4-003", "more than one stage of the chain binds over the quarters", "2 or more stages", name, graph.values[name] > 1, rests)
+    ]  # fmt: skip
 
 
 def premium_and_resilience(graph: Graph, details: Mapping[str, Any]) -> list[Verdict]:
     """S1-036: costlier and less efficient, but more resilient to the next control."""
     out = []
-    for ours, _ in training_pairs(graph)[:1]:
+    for ours, theirs in training_pairs(graph):
         name = f"claims.S1-033.{ours.split('.')[1]}.cost_ratio"
         if name in graph.quantities:
             out.append(
                 judge(
                     graph,
                     "S1-036",
-                    "costlier: cost of the same training",
+                    f"costlier: cost of training {ours.split('.')[1]}, {ours.split('.')[-1]} against {theirs.split('.')[-1]}",
                     "above 1",
                     name,
                     graph.values[name] > 1,
-                    ours.split(".")[-1],
+                    "hardware ownership and power over the run",
                 )
             )
-    for knocked in ("no_foreign_hbm", "no_die_bank"):
+    for knocked, words in (("no_foreign_hbm", "no foreign HBM"), ("no_die_bank", "no bank of foreign dies")):
         key = f"supply.{knocked}.share_kept_2026"
         if key in graph.quantities:
-            out.append(judge(graph, "S1-036", f"resilient: share of 2026 output kept with {knocked.replace('_', ' ')}", "at least 0.5", key,
-                             graph.values[key] >= 0.5, "same draws, never having had the input"))  # fmt: skip
+            out.append(judge(graph, "S1-036", f"resilient: share of 2026 output kept with {words}", "at least 0.5", key,
+                             graph.values[key] >= 0.5, "the same draws without the input from the start; above 1 where the other input then lasts longer"))  # fmt: skip
     if not out:
         raise EvidenceError("needs a training pair and the knock-outs of the supply run")
     return out

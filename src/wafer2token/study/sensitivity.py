@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -45,8 +46,21 @@ def rank_correlation(a: Array, b: Array) -> float:
     return float(np.corrcoef(x, y)[0, 1])
 
 
+def chance_correlation(samples: int) -> float:
+    """Three standard errors of the rank correlation of two independent samples, 3/sqrt(n - 1) [1]."""
+    return float(3 / np.sqrt(samples - 1))
+
+
+def explained(drivers: Sequence[Driver]) -> float:
+    """Share of the rank variance of a result that its drivers explain, taken as independent [1]."""
+    return min(sum(d.correlation**2 for d in drivers), 1.0)
+
+
 def tornado(graph: Graph, result: str, most: int = 10) -> list[Driver]:
-    """The numbers that move a result most, strongest first; unranged numbers are left out."""
+    """The numbers that move a result most, strongest first.
+
+    Left out are numbers without a range, and those whose rank correlation is within three standard errors of chance.
+    """
     values = graph.values[result]
     values = values[..., -1] if values.ndim > 1 else values
     drivers = []
@@ -54,7 +68,10 @@ def tornado(graph: Graph, result: str, most: int = 10) -> list[Driver]:
         leaf = graph.values[name]
         if np.ptp(leaf) == 0:
             continue
+        correlation = rank_correlation(leaf, values)
+        if abs(correlation) < chance_correlation(values.size):
+            continue
         low, high = np.quantile(leaf, [0.1, 0.9])
-        drivers.append(Driver(result, name, graph.quantities[result].unit, rank_correlation(leaf, values),
+        drivers.append(Driver(result, name, graph.quantities[result].unit, correlation,
                               float(np.median(values[leaf <= low])), float(np.median(values[leaf >= high])), graph.grade(name)))  # fmt: skip
     return sorted(drivers, key=lambda d: (-abs(d.correlation), d.name))[:most]

@@ -40,12 +40,19 @@ def supply_job(name: str, until: str, settings: Mapping[str, Any], samples: int,
         f"{key}.share_kept_2026": (share, "1")
         for key, share in kept(yearly, name, until, settings, samples, seed).items()
     }
+    results["stages_binding"] = (stages_binding(made), "1")
     labels = {f"units_{year}": f"Ascend chips made in {year}" for year in yearly}
     for key, label in _SERIES.items():
         if key in made.names:
             results[key] = (made[key] * unit_scale(made.units_of[key])[0], made.units_of[key])
             labels[key] = f"{label}, {made.quarters[-1]}"
     return {"results": results, "details": {"labels": labels, **describe(made)}}
+
+
+def stages_binding(made: SupplyResult) -> Any:
+    """How many different stages of the chain bind in some quarter, sample by sample; demand is no stage."""
+    stages = (i for i, stage in enumerate(made.stages) if stage != "demand")
+    return np.sum([(made.binding == i).any(axis=1) for i in stages], axis=0).astype(float)
 
 
 def kept(

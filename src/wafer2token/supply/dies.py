@@ -47,6 +47,10 @@ class CoreDie:
     core_share: Array
     clustering: Array
 
+    def of(self, samples: NDArray[np.bool_]) -> CoreDie:
+        """The die in some samples only."""
+        return replace(self, area=self.area[samples], core_share=self.core_share[samples], clustering=self.clustering[samples])
+
     def usable(self, density: Array) -> Array:
         """Sold share at densities [samples, n]."""
         return yields.harvest(self.area[:, None], density, self.cores, self.needed, self.core_share[:, None],
@@ -88,9 +92,9 @@ def node_yield(inputs: Inputs) -> NodeYield:
     """
     die, newer = core_die(inputs, "910b"), core_die(inputs, "950")
     reported = np.clip(inputs.all("reported_yield"), 1e-3, 0.999)
-    as_full = yields.defect_density("negative_binomial", die.area[:, None], reported, die.clustering[:, None])
-    counts_full = inputs.one("yield_counting")[:, None] > 0.5
-    density = np.where(counts_full, as_full, die.density_of_usable(reported))
+    density = yields.defect_density("negative_binomial", die.area[:, None], reported, die.clustering[:, None])
+    sold = inputs.one("yield_counting") <= 0.5
+    density[sold] = die.of(sold).density_of_usable(reported[sold])
     saved = inputs.all("euv_share") * (inputs.one("euv_passes_saved") * inputs.one("pass_density"))[:, None]
     density = np.maximum(_learn(density, inputs) - saved, 1e-3 * density)
     factor = inputs.all("yield_factor")

@@ -16,11 +16,11 @@ from wafer2token.evidence.sampling import draw
 from wafer2token.fab.capacity import fleet
 from wafer2token.package.hbm import stacks_per_month
 from wafer2token.supply.dies import NodeYield, node_yield
+from wafer2token.supply.door import POOLS, Door, Recipe, Starts, allocate, binding_stage
 from wafer2token.supply.inputs import Inputs
-from wafer2token.supply.timeline import FIRST, QUARTER_S
+from wafer2token.supply.timeline import QUARTER_S
 
 Array = NDArray[np.float64]
-STAGES = ("dies", "hbm", "assembly", "demand")
 USES = ("ascend_910", "ascend_950", "cambricon", "hygon", "phones", "lost")
 
 
@@ -208,40 +208,6 @@ def price(chip: str, inputs: Inputs) -> Array:
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """Stacks per start this quarter, [samples]: a 950 package, and a pair of 910 dies (one 910C or two 910B)."""
-
-    stacks_950: Array
-    stacks_pair: Array
-
-
-def allocate(
-    dies_910: Array, dies_950: Array, stacks: Array, assembly: Array, demand: Array, recipe: Recipe
-) -> tuple[Array, Array]:
-    """Starts of a quarter, (950 packages, pairs of 910 dies), each the minimum over its stages; the 950 goes first."""
-    newer = np.minimum.reduce([dies_950 / 2.0, stacks / recipe.stacks_950, assembly, demand])
-    left = np.maximum(stacks - newer * recipe.stacks_950, 0.0)
-    pairs = np.minimum.reduce([dies_910 / 2.0, left / recipe.stacks_pair, assembly - newer, demand - newer])
-    return newer, np.maximum(pairs, 0.0)
-
-
-def binding_stage(
-    dies_910: Array, dies_950: Array, stacks: Array, assembly: Array, demand: Array, recipe: Recipe
-) -> NDArray[np.int8]:
-    """Index in STAGES of the stage whose loosening by 1 % raises this quarter's starts the most, [samples]."""
-    base = sum(allocate(dies_910, dies_950, stacks, assembly, demand, recipe))
-    more = 1.01
-    looser = (
-        allocate(dies_910 * more, dies_950 * more, stacks, assembly, demand, recipe),
-        allocate(dies_910, dies_950, stacks * more, assembly, demand, recipe),
-        allocate(dies_910, dies_950, stacks, assembly * more, demand, recipe),
-        allocate(dies_910, dies_950, stacks, assembly, demand * more, recipe),
-    )
-    gains = np.stack([newer + pairs - base for newer, pairs in looser])
-    return np.asarray(gains.argmax(axis=0), np.int8)
-
-
-@dataclass(frozen=True)
 class Packaging:
     """What the packaging stage did, all [samples, quarters]: starts, stocks at the end of a quarter, what was binding."""
 
@@ -252,6 +218,7 @@ class Packaging:
     stock_910: Array
     stock_950: Array
     stock_stacks: Array
+    stacks_by_pool: Mapping[str, Array]
     dies_used: Mapping[str, Array]
     stacks_used: Array
     dies_won: Mapping[str, Array]
@@ -310,50 +277,61 @@ def package(inputs: Inputs, arriving: Supplies) -> Packaging:
     the book (in 2024 buyers had ordered several times what they received).
     """
     samples, count = inputs.samples, inputs.timeline.count
-    names = ("starts_950", "starts_pairs", "from_bank", "stock_bank", "stock_910", "stock_950", "stock_stacks", "used_bank",
-             "used_910", "used_950", "stacks_used", "won_bank", "won_910", "won_950", "stacks_won", "orders")  # fmt: skip
-    out = {name: np.zeros((samples, count)) for name in names}
-    binding = np.zeros((samples, count), np.int8)
-    stock = {kind: np.zeros(samples) for kind in ("bank", "910", "950", "stacks")}
+    pools = tuple(dict.fromkeys(POOLS.values()))
+    kinds = ("bank", "910", "950", *pools)
+    parts = [f"{part}_{kind}" for part in ("stock", "used", "won") for kind in kinds]
+    out = {name: np.zeros((samples, count), order="F") for name in ("starts_950", "starts_pairs", "from_bank", "orders", *parts)}
+    binding = np.zeros((samples, count), np.int8, order="F")
+    stock = {kind: np.zeros(samples) for kind in kinds}
     attach, singles = inputs.now("attach_yield"), np.clip(inputs.now("share_910b"), 0.0, 1.0)
     rework = np.clip(inputs.now("rework"), 0.0, 1.0)
     orders, pipeline = np.zeros(samples), Pipeline(inputs, arriving)
-    stacks_in = np.asarray(sum(arriving.stacks.values()))
     pair_stacks = singles * 2.0 * inputs.now("stacks_910b") + (1.0 - singles) * inputs.now("stacks_910c")
     for q in range(count):
-        stock["bank"] = stock["bank"] + arriving.dies["bank"][:, q]
         arrived = pipeline.step(q, stock["910"] + stock["950"], arriving.assembly[:, q])
-        stock["910"] = stock["910"] + arrived["ascend_910"]
-        stock["950"] = stock["950"] + arrived["ascend_950"]
-        stock["stacks"] = stock["stacks"] + stacks_in[:, q]
+        came = {"bank": arriving.dies["bank"][:, q], "910": arrived["ascend_910"], "950": arrived["ascend_950"]}
+        for source, flow in arriving.stacks.items():
+            came[POOLS[source]] = came.get(POOLS[source], 0.0) + flow[:, q]
+        stock = {kind: held + came.get(kind, 0.0) for kind, held in stock.items()}
         orders = orders + arriving.demand[:, q]
         recipe = Recipe(inputs.now("stacks_950")[:, q], pair_stacks[:, q])
-        door = (stock["bank"] + stock["910"], stock["950"], stock["stacks"], arriving.assembly[:, q], orders / attach[:, q])
-        newer, pairs = allocate(*door, recipe)
-        binding[:, q] = binding_stage(*door, recipe)
-        from_bank = np.where(door[0] > 0, stock["bank"] / np.where(door[0] > 0, door[0], 1.0), 0.0)
-        lost_pairs = pairs * (singles[:, q] * (1.0 - np.sqrt(attach[:, q])) + (1.0 - singles[:, q]) * (1.0 - attach[:, q]))
-        lost_newer = newer * (1.0 - attach[:, q])
-        used = {"bank": 2.0 * pairs * from_bank, "910": 2.0 * pairs * (1.0 - from_bank), "950": 2.0 * newer,
-                "stacks": newer * recipe.stacks_950 + pairs * recipe.stacks_pair}  # fmt: skip
-        won = {"bank": 2.0 * lost_pairs * from_bank, "910": 2.0 * lost_pairs * (1.0 - from_bank), "950": 2.0 * lost_newer,
-               "stacks": lost_newer * recipe.stacks_950 + lost_pairs * recipe.stacks_pair}  # fmt: skip
-        for kind in stock:
-            stock[kind] = np.maximum(stock[kind] - used[kind], 0.0) + rework[:, q] * won[kind]
-        orders = np.maximum(orders - (newer + pairs) * attach[:, q], 0.0)
-        row = {"orders": orders, "starts_950": newer, "starts_pairs": pairs, "from_bank": from_bank,
-               **{f"stock_{k}": v for k, v in stock.items()},
-               **{f"used_{k}": used[k] for k in ("bank", "910", "950")}, "stacks_used": used["stacks"],
-               **{f"won_{k}": rework[:, q] * won[k] for k in ("bank", "910", "950")}, "stacks_won": rework[:, q] * won["stacks"]}  # fmt: skip
-        for name, values in row.items():
-            out[name][:, q] = values
+        door = Door(stock["bank"] + stock["910"], stock["950"], stock["foreign"], stock["domestic"], stock["own"],
+                    arriving.assembly[:, q], orders / attach[:, q])  # fmt: skip
+        starts = allocate(door, recipe)
+        binding[:, q] = binding_stage(door, recipe)
+        from_bank = np.where(door.dies_910 > 0, stock["bank"] / np.where(door.dies_910 > 0, door.dies_910, 1.0), 0.0)
+        lost_pairs = singles[:, q] * (1.0 - np.sqrt(attach[:, q])) + (1.0 - singles[:, q]) * (1.0 - attach[:, q])
+        used, won = _parts(starts, from_bank, lost_pairs * rework[:, q], (1.0 - attach[:, q]) * rework[:, q])
+        stock = {kind: np.maximum(held - used[kind], 0.0) + won[kind] for kind, held in stock.items()}
+        orders = np.maximum(orders - starts.packages * attach[:, q], 0.0)
+        row = {"orders": orders, "starts_950": starts.newer, "starts_pairs": starts.pairs, "from_bank": from_bank}
+        for part, values in (("stock", stock), ("used", used), ("won", won)):
+            row |= {f"{part}_{kind}": values[kind] for kind in kinds}
+        for name, column in row.items():
+            out[name][:, q] = column
+
+    def total(part: str) -> Array:
+        return np.asarray(sum(out[f"{part}_{pool}"] for pool in pools))
+
+    dies = ("bank", "910", "950")
     return Packaging(
         starts_950=out["starts_950"], starts_pairs=out["starts_pairs"], from_bank=out["from_bank"],
-        stock_bank=out["stock_bank"], stock_910=out["stock_910"], stock_950=out["stock_950"],
-        stock_stacks=out["stock_stacks"], dies_used={k: out[f"used_{k}"] for k in ("bank", "910", "950")},
-        stacks_used=out["stacks_used"], dies_won={k: out[f"won_{k}"] for k in ("bank", "910", "950")},
-        stacks_won=out["stacks_won"], orders=out["orders"], taken=pipeline.taken, binding=binding,
+        stock_bank=out["stock_bank"], stock_910=out["stock_910"], stock_950=out["stock_950"], stock_stacks=total("stock"),
+        stacks_by_pool={pool: out[f"stock_{pool}"] for pool in pools}, dies_used={k: out[f"used_{k}"] for k in dies},
+        stacks_used=total("used"), dies_won={k: out[f"won_{k}"] for k in dies}, stacks_won=total("won"),
+        orders=out["orders"], taken=pipeline.taken, binding=binding,
     )  # fmt: skip
+
+
+def _parts(starts: Starts, from_bank: Array, won_pairs: Array, won_newer: Array) -> tuple[dict[str, Array], dict[str, Array]]:
+    """Dies and stacks that the starts use, and those that rework wins back, by kind; won_* are shares of the starts."""
+    pairs, newer = 2.0 * starts.pairs, 2.0 * starts.newer
+    used = {"bank": pairs * from_bank, "910": pairs * (1.0 - from_bank), "950": newer}
+    won = {"bank": used["bank"] * won_pairs, "910": used["910"] * won_pairs, "950": newer * won_newer}
+    for pool, taken in starts.stacks_pairs.items():
+        used[pool] = taken + starts.stacks_newer[pool]
+        won[pool] = taken * won_pairs + starts.stacks_newer[pool] * won_newer
+    return used, won
 
 
 def others(inputs: Inputs, arriving: Supplies) -> dict[str, Array]:
@@ -394,24 +372,24 @@ def imported(inputs: Inputs) -> dict[str, Array]:
             "smuggled": inputs.now("smuggled_chips") * QUARTER_S * (1.0 - inputs.now("frontier_open"))}  # fmt: skip
 
 
-def surviving(delivered: Array, attrition: Array, life: Array, earlier: Array | None = None) -> Array:
-    """Chips in service at the end of each quarter.
+class Survival:
+    """Chips in service from chips delivered: a cohort loses a share each quarter after its delivery and retires at the
+    end of its life.
 
-    delivered and attrition (share lost per quarter) are [samples, quarters], life [samples] in quarters; a cohort loses
-    a share each quarter after its delivery and retires at the end of its life. earlier [samples, history]: deliveries
-    before the first quarter.
+    attrition (share lost per quarter) is [samples, quarters], life [samples] in quarters, history the quarters of
+    deliveries before the first.
     """
-    history = 0 if earlier is None else earlier.shape[1]
-    flow = delivered if earlier is None else np.concatenate([earlier, delivered], axis=1)
-    loss = np.concatenate([np.broadcast_to(attrition[:, :1], (len(flow), history)), attrition], axis=1)
-    keep = np.cumprod(1.0 - loss, axis=1)
-    total = np.concatenate([np.zeros((len(flow), 1)), np.cumsum(flow / keep, axis=1)], axis=1)
-    columns = np.arange(flow.shape[1])[None, :] + 1
-    oldest = np.clip(columns - np.maximum(np.round(life), 1).astype(int)[:, None], 0, None)
-    rows = np.arange(len(flow))[:, None]
-    return np.asarray((keep * (total[rows, columns] - total[rows, oldest]))[:, history:])
 
+    def __init__(self, attrition: Array, life: Array, history: int = 0):
+        samples, count = attrition.shape
+        before = np.broadcast_to(attrition[:, :1], (samples, history))
+        self.history = history
+        self.keep = np.cumprod(1.0 - np.concatenate([before, attrition], axis=1), axis=1)
+        columns = np.arange(history + count)[None, :] + 1
+        self.oldest = np.clip(columns - np.maximum(np.round(life), 1).astype(int)[:, None], 0, None)
 
-def quarters_before(year: int) -> int:
-    """Columns of history between the first of January of `year` and 2024Q1."""
-    return FIRST - year * 4
+    def of(self, delivered: Array) -> Array:
+        """Chips in service at the end of each quarter; delivered is [samples, history + quarters]."""
+        total = np.zeros((len(delivered), delivered.shape[1] + 1))
+        np.cumsum(delivered / self.keep, axis=1, out=total[:, 1:])
+        return np.asarray((self.keep * (total[:, 1:] - np.take_along_axis(total, self.oldest, axis=1)))[:, self.history :])

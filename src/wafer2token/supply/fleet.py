@@ -12,7 +12,7 @@ from wafer2token import catalog
 from wafer2token.evidence.number import Number
 from wafer2token.evidence.sampling import draw
 from wafer2token.supply.dies import NodeYield
-from wafer2token.supply.engine import Packaging, imported, surviving
+from wafer2token.supply.engine import Packaging, Survival, imported
 from wafer2token.supply.inputs import Inputs
 from wafer2token.supply.timeline import QUARTER_S
 
@@ -66,13 +66,14 @@ def in_service(inputs: Inputs, delivered: Mapping[Key, Array]) -> dict[Key, Arra
     """
     loss = 1.0 - np.exp(-inputs.now("attrition") * QUARTER_S)
     life = inputs.one("service_life") / QUARTER_S
+    survival = Survival(loss, life, inputs.timeline.history)
     out = {}
     for key, units in delivered.items():
         earlier = np.zeros((inputs.samples, inputs.timeline.history))
         stock = {"a800_sxm": "a800_stock", "h800_sxm": "h800_stock"}.get(key[0])
         if stock is not None:
             earlier[:, -3] = inputs.one(stock)
-        out[key] = surviving(units, loss, life, earlier)
+        out[key] = survival.of(np.concatenate([earlier, units], axis=1))
     return out
 
 

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wafer2token.evidence.errors import InputError, unknown
-from wafer2token.supply.engine import STAGES, Packaging, Supplies
+from wafer2token.supply.door import STAGES
+from wafer2token.supply.engine import Packaging, Supplies
 from wafer2token.supply.fleet import BASES, MAKERS, PATHWAYS, Key, Worth, owner_shares
 from wafer2token.supply.inputs import Inputs
 from wafer2token.supply.timeline import QUARTER_S, Timeline
@@ -212,6 +213,8 @@ def _named(result: SupplyResult) -> Iterator[tuple[str, tuple[Array, str]]]:
     yield "dies.stock.ascend_910", (packed.stock_910, "die")
     yield "dies.stock.ascend_950", (packed.stock_950, "die")
     yield "stacks.stock", (packed.stock_stacks, "stack")
+    for pool, stacks in packed.stacks_by_pool.items():
+        yield f"stacks.stock.{pool}", (stacks, "stack")
     yield "dies.used", (np.asarray(sum(packed.dies_used.values())), "die/quarter")
     yield "starts.950", (packed.starts_950, "package/quarter")
     yield "starts.910", (packed.starts_pairs, "package/quarter")

@@ -162,7 +162,7 @@ def step_traffic(
         weight_bytes,
     )
     reduce, gather = reduce + more[0], gather + more[1]
-    sharded = zero >= 3
+    sharded = (zero >= 3) & (pp == 1)  # with a pipeline the weights stay gathered over the step, as torchtitan does
     each = np.maximum(layers, 1.0)
     nothing = np.zeros_like(reduce)
     return StepTraffic(

@@ -140,6 +140,12 @@ def read_cases(records: Iterable[Record]) -> tuple[list[Case], list[Refused]]:
     return cases, refused
 
 
+def _plain_schedule(split: Record, lists_chunks: bool) -> bool:
+    """Whether a missing number of chunks means one: the record names a schedule without interleaving, or its source lists chunks."""
+    words = str(split.get("schedule") or "").lower()
+    return "interleaved" not in words and (bool(words) or lists_chunks)
+
+
 def _title(record: Record) -> str:
     return str((record.get("source") or {}).get("title", ""))
 
@@ -170,7 +176,7 @@ def read_case(record: Record, shapes: Mapping[str, ModelShape], lists_chunks: bo
     ranks = devices * (dies if node <= 8 and dies > 1 else 1)
     plan, stated = read_plan(record, split, ranks, shape)
     stated |= ({"micro_batch"} if record.get("micro_batch") else set()) | (
-        {"vpp"} if lists_chunks and "interleaved" not in str(split.get("schedule")) else set()
+        {"vpp"} if _plain_schedule(split, lists_chunks) else set()
     )
     batch = int(record.get("global_batch") or (plan.global_batch if plan else 0))
     framework = " ".join(
@@ -229,6 +235,7 @@ def borrow_plans(cases: Sequence[Case], pool: Sequence[Case]) -> list[Case]:
         if case.plan is None:
             stack = stack_of(case.framework, case.vendor)
             like = [(c, plan) for c, theirs in known if theirs == stack and (plan := _moved(c, case))]
+            like = [(c, plan) for c, plan in like if plan.cp == 1 or "no_cp" not in case.features]
         if like:
             near, plan = min(like, key=lambda pair: (abs(pair[0].devices - case.devices), pair[0].id))
             case = replace(case, plan=plan, stated=near.stated | {"borrowed"})

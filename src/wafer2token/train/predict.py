@@ -100,10 +100,8 @@ def _fill(case: Case, plan: Plan, place: Machine, how: Calibrated) -> Plan:
     """A stated plan with what the source left open set as a planner would: chunks, micro-batch, recomputation."""
     options = [plan]
     if "vpp" not in case.stated and plan.pp > 1:
-        layers = case.shape.num_hidden_layers
-        options += [
-            replace(plan, vpp=v, schedule=INTERLEAVED) for v in (2, 3, 4, 6, 8, 12) if layers % (plan.pp * v) == 0
-        ]
+        deep = -(-case.shape.num_hidden_layers // plan.pp)
+        options += [replace(plan, vpp=v, schedule=INTERLEAVED) for v in (2, 3, 4, 6, 8, 12) if deep % v == 0]
     if "micro_batch" not in case.stated:
         per_rank = plan.micro_batch * plan.micro_batches
         options = [

@@ -200,25 +200,31 @@ def _reach(driver: Mapping[str, Any], key: str, centre: float) -> list[float]:
     return sorted((start, here))
 
 
-_VERDICTS = (("supported", "good"), ("undetermined", "open"), ("contradicted", "bad"))
+_VERDICTS = (("holds", "good"), ("open", "open"), ("does not", "bad"))
+
+
+def _shares_of(claim: Mapping[str, Any]) -> list[tuple[str, float, str]]:
+    """In which share of the samples a claim holds, decides nothing, and does not hold."""
+    holds, open_share = float(claim["holds"]), float(claim.get("open", 0.0))
+    return [(word, share, tone) for (word, tone), share in zip(_VERDICTS, (holds, open_share, 1 - holds - open_share), strict=True)]
 
 
 def claims_table(claims: Sequence[Mapping[str, Any]], caption: str = "") -> Table:
     """Claims with their verdicts as bars; a claim tested in several senses in a row is named once.
 
-    Each claim: ``claim`` (text), ``sense`` (in which it was tested), ``verdict`` {supported, undetermined,
-    contradicted: probability}, and perhaps ``conditions``, ``grade`` (weakest on the path), ``source``.
+    Each claim: ``claim`` (text), ``sense`` (in which it was tested), ``holds`` (its probability), ``finding`` (the
+    verdict in a word), and perhaps ``open`` (share that decides nothing), ``conditions``, ``grade``, ``source``.
     """
     before = [None, *(claim["claim"] for claim in claims)]
     rows = [
         {
             **claim,
             "claim": "\u00a0" if claim["claim"] == previous else claim["claim"],
-            "bar": [(word, float(claim["verdict"].get(word, 0.0)), tone) for word, tone in _VERDICTS],
+            "bar": _shares_of(claim),
         }
         for claim, previous in zip(claims, before, strict=False)
     ]
-    columns = [Column("claim", "claim"), Column("sense", "in the sense"), Column("bar", "verdict", kind="shares")]
+    columns = [Column("claim", "claim"), Column("sense", "in the sense"), Column("finding", "verdict"), Column("bar", "samples", kind="shares")]
     for key, title, kind in (
         ("conditions", "under", "text"),
         ("grade", "weakest grade", "grade"),
