@@ -42,6 +42,8 @@ def rewritten(text: str, fit: dict[str, Any], ids: dict[str, str]) -> str:
     cited = json.dumps(sorted({ids.get(k, ids.get("trtllm_v0_17", "w2t")) for k in keys}))
     note = f"fitted to {fit['points']} points of {len(keys)} sources, median error {fit['error']:.3f} (before {fit['error_before']:.3f})"
     for field, key in TIMES.items():
+        if field not in fit["values"]:
+            continue
         block = _set(block, key, f'"{fit["values"][field]:.4g} s"', fit["spread"], cited, note)
     block = _set(block, "device", f"{fit['values']['device']:.4g}", fit["spread"], cited, note)
     block = _set(block, "eager", f"{fit['values']['eager']:.4g}", fit["spread"], cited, note)

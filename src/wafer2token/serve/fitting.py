@@ -24,7 +24,9 @@ from .predict import Predictor
 from .validate import FIRST, scored
 
 FITTED = {"request_s": (1e-4, 0.1), "hidden_s": (1e-7, 3e-5), "step_s": (1e-4, 3e-2), "sequence_s": (1e-7, 3e-4), "prefill_s": (1e-5, 1e-1), "device": (0.6, 1.6), "eager": (0.05, 2.0)}
-PULL = 0.01
+PULL = 0.3
+STIFF, LOOSE = 20.0, 0.2
+"""How strongly the device factor, which speaks for all kernels, and the others are held to what the card had."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +69,8 @@ def thinned(found: Sequence[Case], most: int) -> list[Case]:
     out: list[Case] = []
     for source in dict.fromkeys(c.source for c in found):
         own = [c for c in found if c.source == source and c.grade in "AB"]
-        keep = np.unique(np.linspace(0, len(own) - 1, min(most, len(own))).astype(int)) if own else []
-        out += [own[i] for i in keep]
+        if own:
+            out += [own[i] for i in np.unique(np.linspace(0, len(own) - 1, min(most, len(own))).astype(int))]
     return out
 
 
@@ -92,7 +94,8 @@ def fit_engine(
 
 
 def _with(start: Overhead, stack: str, values: Mapping[str, float]) -> Predictor:
-    return Predictor(overheads={("", stack): replace(start, **values)})
+    given: dict[str, Any] = dict(values)
+    return Predictor(overheads={("", stack): replace(start, **given)})
 
 
 def _search(chosen: Sequence[Case], start: Overhead, stack: str, values: Mapping[str, float], prior: Mapping[str, float],
@@ -101,7 +104,7 @@ def _search(chosen: Sequence[Case], start: Overhead, stack: str, values: Mapping
     best = dict(values)
 
     def cost(trial: Mapping[str, float]) -> float:
-        pull = sum(math.log(trial[n] / prior[n]) ** 2 * (20.0 if n == "device" else 1.0) for n in free)
+        pull = sum(math.log(trial[n] / prior[n]) ** 2 * (STIFF if n == "device" else LOOSE) for n in free)
         return score(pairs_of(chosen, _with(start, stack, trial))) + PULL * pull / len(free)
 
     least = cost(best)

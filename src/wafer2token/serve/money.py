@@ -26,7 +26,7 @@ def cost_per_chip_s(chip_id: str, system_id: str = "", samples: int | None = Non
     def of(name: str) -> Any:
         return value(getattr(terms, name), f"reliability.{name}")
 
-    system = get("system", system_id) if system_id else None
+    system: Any = get("system", system_id) if system_id else None
     count = float(system.count) if system is not None and system.count else 0.0
     if count and system.price:
         price = value(system.price, f"system.{system.id}.price") / count
@@ -49,7 +49,7 @@ def power_per_chip(chip_id: str, system_id: str = "", samples: int | None = None
 
         return draw(number, name, samples, seed)
 
-    system = get("system", system_id) if system_id else None
+    system: Any = get("system", system_id) if system_id else None
     count = float(system.count) if system is not None and system.count else 0.0
     if count and system.power:
         return value(system.power, f"system.{system.id}.power") / count

@@ -111,7 +111,7 @@ def case(point: Mapping[str, Any]) -> Case:
     stack = engine_stack(engine, get("chip", chip).vendor)
     parallel = point.get("parallelism") or {}
     base = _formats(point.get("model") or {}, shape, get("chip", chip), stack)
-    plan = replace(_split(parallel, max(ranks, 1), shape, stack), **base, **_limits(stack, parallel))
+    plan = replace(_split(parallel, max(ranks, 1), shape, stack), **base, **_limits(stack, parallel, chip))
     plan = _speculative(plan, work, parallel, point)
     plan = replace(plan, graph=not _eager(point, parallel), overlap=_overlapped(point, stack, parallel))
     one = Case(
@@ -158,7 +158,7 @@ def _number(value: Any) -> float:
         return 0.0
 
 
-def _formats(given: Mapping[str, Any], shape: ModelShape, chip: Any, stack: str) -> dict[str, str]:
+def _formats(given: Mapping[str, Any], shape: ModelShape, chip: Any, stack: str) -> dict[str, Any]:
     """Number formats of weights, activations, cache and experts."""
     label = str(given.get("weights") or "").lower()
     native = "fp8" if shape.model_type.startswith(("deepseek_v3", "kimi")) else "bf16"
@@ -206,9 +206,14 @@ def _split(parallel: Mapping[str, Any], ranks: int, shape: ModelShape, stack: st
     return Plan(tp=tp, pp=pp, dp=dp, ep=width)
 
 
-def _limits(stack: str, parallel: Mapping[str, Any]) -> dict[str, Any]:
-    """Scheduler limits: as stated, else the engine's defaults."""
-    seqs, tokens = {"trtllm": (2048, 8192), "sglang": (1024, 8192), "sglang-ascend": (1024, 8192)}.get(stack, (256, 8192))
+def _limits(stack: str, parallel: Mapping[str, Any], chip: str) -> dict[str, Any]:
+    """Scheduler limits: as stated, else the engine's defaults (vLLM's depend on the device)."""
+    card = get("chip", chip)
+    large = card.memory.capacity is not None and float(card.memory.capacity) >= 70e9 and not chip.startswith("a100")
+    seqs, tokens = {
+        "trtllm": (2048, 8192), "sglang": (1024, 8192), "sglang-ascend": (1024, 8192),
+        "vllm": (1024, 8192) if large else (256, 2048),
+    }.get(stack, (256, 8192))  # fmt: skip
     inner = parallel.get("decode") if isinstance(parallel.get("decode"), Mapping) else parallel
     stated = (int(_number((inner or {}).get(k))) for k in ("max_num_seqs", "max_batched"))
     own_seqs, own_tokens = stated
@@ -339,8 +344,8 @@ def _production(one: Case, point: Mapping[str, Any]) -> Case:
 
 def _pools(one: Case, parallel: Mapping[str, Any]) -> Case:
     """Prefill and decode pools of a disaggregated system."""
-    parts = [parallel.get("prefill"), parallel.get("decode")]
-    if not all(isinstance(p, Mapping) for p in parts):
+    parts = [p for p in (parallel.get("prefill"), parallel.get("decode")) if isinstance(p, Mapping)]
+    if len(parts) < 2:
         raise CannotExpressError("pools of the disaggregated system not stated")
     pools = []
     for part in parts:
@@ -358,7 +363,7 @@ def _pools(one: Case, parallel: Mapping[str, Any]) -> Case:
 def _pool_plan(one: Case, part: Mapping[str, Any]) -> Plan:
     ranks = max(int(_number(part.get("tp")) or 1) * int(_number(part.get("dp")) or 1) * int(_number(part.get("pp")) or 1), 1)
     split = _split(part, ranks, one.shape, one.stack)
-    limits = _limits(one.stack, part)
+    limits = _limits(one.stack, part, one.chip)
     seqs = limits["max_num_seqs"] * split.dp
     return replace(one.plan, tp=split.tp, pp=split.pp, dp=split.dp, ep=split.ep, graph=not part.get("eager", False),
                    max_num_seqs=seqs, max_num_batched_tokens=limits["max_num_batched_tokens"] * split.dp)  # fmt: skip

@@ -75,7 +75,7 @@ def lengths(mean: float, n: int, spread: float = 0.0, kind: str = "uniform", see
         values = mean * np.exp(rng.normal(-0.5 * sigma**2, sigma, n))
     else:
         raise InputError(Problem("unknown distribution of lengths", got=kind, allowed="fixed, uniform, normal, lognormal"))
-    return np.maximum(np.rint(values), 1).astype(np.int32)
+    return np.asarray(np.maximum(np.rint(values), 1), dtype=np.int32)
 
 
 def make(arrival_s: ArrayLike, isl: ArrayLike, osl: ArrayLike, name: str = "synthetic") -> Requests:

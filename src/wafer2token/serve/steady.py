@@ -139,7 +139,7 @@ def prefill_plan(plan: Plan) -> Plan:
     return replace(plan, dp=ep * plan.expert_tp // plan.tp, ep=ep, drafts=0, accepted=0.0, overlap=True)
 
 
-def usual_formats(shape: ModelShape, place: Site) -> dict[str, str]:
+def usual_formats(shape: ModelShape, place: Site) -> dict[str, Any]:
     """Weights in eight bits where the chip computes in them, else 16; the cache in 16 bits."""
     peaks = place.machine.acc.peaks
     weights = next((f for f in ("fp8", "int8") if f in peaks), "bf16")

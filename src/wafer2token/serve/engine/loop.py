@@ -52,9 +52,9 @@ def burden(w: World, r: int, i: int) -> float:
 @kernel
 def route(w: World, i: int, role: int) -> int:
     """Choose the replica for request i; a replica that is down only when no other takes the role."""
-    n = w.fleet.shape[0]
-    turn = int(w.count[ROBIN])
-    w.count[ROBIN] += 1
+    n = int(w.fleet.shape[0])
+    turn = int(w.tally[ROBIN])
+    w.tally[ROBIN] += 1
     best, least, fallback = -1, math.inf, -1
     for k in range(n):
         r = (turn + k) % n
@@ -64,8 +64,8 @@ def route(w: World, i: int, role: int) -> int:
             fallback = r
             continue
         if w.knobs.router == ROUND_ROBIN:
-            w.count[ROBIN] = r + 1
-            return r
+            w.tally[ROBIN] = r + 1
+            return int(r)
         load = burden(w, r, i)
         if load < least:
             best, least = r, load
@@ -93,18 +93,18 @@ def hand_over(w: World, r: int, i: int, at: float) -> None:
 @kernel
 def arrive(w: World, at: float) -> None:
     """The next request is issued, routed, and queued or turned away."""
-    i = int(w.count[NEXT])
-    w.count[NEXT] += 1
+    i = int(w.tally[NEXT])
+    w.tally[NEXT] += 1
     w.trip[i].issue = at
     if w.trip[i].status == REJECTED:
-        w.count[REJECTED_N] += 1
+        w.tally[REJECTED_N] += 1
         return
     r = route(w, i, PREFILL)
     if w.fleet[r].waiting >= w.knobs.max_waiting:
         w.trip[i].status = REJECTED
-        w.count[REJECTED_N] += 1
+        w.tally[REJECTED_N] += 1
         return
-    w.count[INFLIGHT] += 1
+    w.tally[INFLIGHT] += 1
     hand_over(w, r, i, at)
 
 
@@ -153,7 +153,7 @@ def fail(w: World, r: int, at: float) -> None:
         moved(w, i, at)
     for _ in range(queued):
         moved(w, dequeue(w, r), at)
-    for slot in range(w.count[WIRED]):
+    for slot in range(w.tally[WIRED]):
         i = int(w.wire[slot].id)
         if w.trip[i].origin == r:
             give_blocks(w, r, i, 0)
@@ -198,8 +198,8 @@ def moved(w: World, i: int, at: float) -> None:
 @kernel
 def change(w: World, at: float) -> None:
     """The next failure or recovery of the plan."""
-    k = int(w.count[FAILURE])
-    w.count[FAILURE] += 1
+    k = int(w.tally[FAILURE])
+    w.tally[FAILURE] += 1
     r = int(w.failure[k].replica)
     if w.failure[k].up == 0:
         fail(w, r, at)
@@ -211,10 +211,10 @@ def change(w: World, at: float) -> None:
 @kernel
 def next_arrival(w: World) -> float:
     """When the next request is issued: at its time, or when a slot of the closed loop is free."""
-    i = w.count[NEXT]
-    if i >= w.load.shape[0] or w.count[INFLIGHT] >= w.knobs.max_inflight:
+    i = w.tally[NEXT]
+    if i >= w.load.shape[0] or w.tally[INFLIGHT] >= w.knobs.max_inflight:
         return math.inf
-    return max(w.load[i].arrival, w.now[0])
+    return float(max(w.load[i].arrival, w.now[0]))
 
 
 @kernel
@@ -234,8 +234,8 @@ def run(w: World, until: float) -> None:
         r = soonest(w)
         ends = w.fleet[r].wake
         comes = next_arrival(w)
-        lands = w.wire[0].at if w.count[WIRED] > 0 else math.inf
-        k = w.count[FAILURE]
+        lands = w.wire[0].at if w.tally[WIRED] > 0 else math.inf
+        k = w.tally[FAILURE]
         breaks = w.failure[k].at if k < w.failure.shape[0] else math.inf
         at = min(min(ends, comes), min(lands, breaks))
         if at == math.inf or at > until:
@@ -252,5 +252,5 @@ def run(w: World, until: float) -> None:
                 finish(w, r)
             begin(w, r, at)
     for i in range(w.load.shape[0]):
-        if w.trip[i].status == PENDING and i < w.count[NEXT]:
+        if w.trip[i].status == PENDING and i < w.tally[NEXT]:
             w.trip[i].status = LOST if until == math.inf else PENDING

@@ -53,7 +53,7 @@ def take_blocks(w: World, r: int, i: int) -> None:
         if w.trip[i].computed < w.trip[i].target:
             w.trip[i].computed = min(hit, w.trip[i].target - 1)
             w.trip[i].hit = w.trip[i].computed
-            w.count[HIT] += w.trip[i].computed
+            w.tally[HIT] += w.trip[i].computed
         hold_prefix(w, r, i)
     w.trip[i].shared = full_hashes(w, i) * w.knobs.hash_blocks
     w.trip[i].held = private_blocks(w, i)
@@ -198,7 +198,7 @@ def evict(w: World, r: int) -> None:
         give_blocks(w, r, i, 0)
         w.trip[i].computed = 0
     w.trip[i].evicted += 1
-    w.count[EVICTED_N] += 1
+    w.tally[EVICTED_N] += 1
     enqueue(w, r, i, True)
 
 
@@ -217,5 +217,5 @@ def make_room(w: World, r: int) -> bool:
 @kernel
 def next_order(w: World) -> int:
     """Number of the next admission."""
-    w.count[ORDER] += 1
-    return int(w.count[ORDER])
+    w.tally[ORDER] += 1
+    return int(w.tally[ORDER])

@@ -108,8 +108,8 @@ def swap_wire(w: World, one: int, other: int) -> None:
 @kernel
 def push_wire(w: World, i: int, at: float) -> None:
     """Start a KV transfer of request i that lands at time ``at``."""
-    slot = int(w.count[WIRED])
-    w.count[WIRED] += 1
+    slot = int(w.tally[WIRED])
+    w.tally[WIRED] += 1
     w.wire[slot].at = at
     w.wire[slot].id = i
     while slot > 0:
@@ -124,8 +124,8 @@ def push_wire(w: World, i: int, at: float) -> None:
 def pop_wire(w: World) -> int:
     """Take the transfer that lands first."""
     i = int(w.wire[0].id)
-    w.count[WIRED] -= 1
-    size = int(w.count[WIRED])
+    w.tally[WIRED] -= 1
+    size = int(w.tally[WIRED])
     swap_wire(w, 0, size)
     slot = 0
     while True:

@@ -281,7 +281,9 @@ def _tables(cluster: Cluster) -> tuple[s.F, s.F, s.F, s.F, s.F]:
     for t in tables:
         b, along_batch = _extend(t.batch, t.attend_s, rows)
         k, along_kv = _extend(t.kv, along_batch.T, columns)
-        batch.append(b), kv.append(k), grid.append(along_kv.T)
+        batch.append(b)
+        kv.append(k)
+        grid.append(along_kv.T)
     attend = np.ascontiguousarray(np.array(grid))
     return stack("tokens", "gemm_s"), stack("work", "work_s"), np.array(batch), np.array(kv), attend
 
@@ -302,10 +304,10 @@ def collect(requests: Requests, w: World) -> Outcome:
     return Outcome(
         requests, trip.issue, trip.start, trip.first, trip.finish, trip.status, trip.replica, trip.hit, trip.evicted,
         float(w.now[0]), fleet.busy, fleet.batch_time, fleet.block_time, fleet.prefill_s, fleet.decode_s, fleet.steps_run,
-        fleet.blocks, w.gaps, int(w.count[s.EVENTS]), int(w.count[s.GENERATED]), int(w.count[s.PREFILLED]),
+        fleet.blocks, w.gaps, int(w.tally[s.EVENTS]), int(w.tally[s.GENERATED]), int(w.tally[s.PREFILLED]),
         {"used_blocks": int(fleet.used.sum()), "waiting": int(fleet.waiting.sum()), "batch": int(fleet.batch.sum()),
          "filling": int(fleet.filling.sum()), "promised": int(fleet.promised.sum()), "phase": int(w.phase.sum()),
-         "rejected": int(w.count[s.REJECTED_N]), "done": int(w.count[s.DONE_N]), "evicted": int(w.count[s.EVICTED_N]),
-         "in_flight": int(w.count[s.INFLIGHT]), "hit_tokens": int(w.count[s.HIT]), "on_wire": int(w.count[s.WIRED]),
+         "rejected": int(w.tally[s.REJECTED_N]), "done": int(w.tally[s.DONE_N]), "evicted": int(w.tally[s.EVICTED_N]),
+         "in_flight": int(w.tally[s.INFLIGHT]), "hit_tokens": int(w.tally[s.HIT]), "on_wire": int(w.tally[s.WIRED]),
          "unstarted": int(fleet.unstarted.sum())},
     )  # fmt: skip

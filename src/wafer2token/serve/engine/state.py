@@ -108,7 +108,7 @@ class World(NamedTuple):
     cache: Any  # [replica, hash] with an LRU list; the last column is its sentinel
     failure: Any
     wire: Any  # heap of KV transfers under way
-    count: I8
+    tally: I8
     now: F
     gaps: F  # inter-token gaps, weighted by requests
     knobs: Knobs

@@ -30,8 +30,8 @@ def complete(w: World, r: int, i: int, at: float) -> None:
     """Request i has all its tokens."""
     w.trip[i].finish = at
     w.trip[i].status = DONE
-    w.count[DONE_N] += 1
-    w.count[INFLIGHT] -= 1
+    w.tally[DONE_N] += 1
+    w.tally[INFLIGHT] -= 1
 
 
 @kernel
@@ -39,7 +39,7 @@ def start_decoding(w: World, r: int, i: int, at: float) -> None:
     """Request i joins the decoders; its first token counts from here if none was seen before."""
     if w.trip[i].first < 0.0:
         w.trip[i].first = at
-        w.count[GENERATED] += 1
+        w.tally[GENERATED] += 1
     join(w, r, i)
     sift_up(w, r, int(w.fleet[r].batch) - 1)
 
@@ -82,7 +82,7 @@ def begin(w: World, r: int, at: float) -> None:
     """Compose what replica r does from time ``at``: a step with prefill, a run of decode steps, or nothing."""
     knobs = w.knobs
     w.fleet[r].clock = at
-    w.count[EVENTS] += 1
+    w.tally[EVENTS] += 1
     gone = make_room(w, r)
     per_query = w.fleet[r].per_query
     budget = w.fleet[r].max_tokens
@@ -174,7 +174,7 @@ def end_decoders(w: World, r: int, at: float) -> None:
     """Let go of the requests whose last step is done."""
     while w.fleet[r].batch > 0 and w.slots[r, 0].heap_step <= w.fleet[r].step:
         i = leave(w, r, 0)
-        w.count[GENERATED] += w.load[i].osl - 1
+        w.tally[GENERATED] += w.load[i].osl - 1
         complete(w, r, i, at)
     if w.fleet[r].batch + w.fleet[r].filling == 0:
         w.fleet[r].padded = 0
@@ -189,7 +189,7 @@ def end_fillers(w: World, r: int, at: float) -> None:
         chunk = w.slots[r, slot].fill_chunk
         w.trip[i].computed += chunk
         w.fleet[r].unstarted -= chunk
-        w.count[PREFILLED] += chunk
+        w.tally[PREFILLED] += chunk
         w.slots[r, slot].fill_chunk = 0
         if w.trip[i].computed < w.trip[i].target:
             slot += 1
@@ -206,9 +206,9 @@ def end_prefill(w: World, r: int, i: int, at: float) -> None:
     if w.trip[i].left <= 0:
         if w.trip[i].first < 0.0:
             w.trip[i].first = at
-            w.count[GENERATED] += 1
+            w.tally[GENERATED] += 1
         else:
-            w.count[GENERATED] += w.load[i].osl - 1
+            w.tally[GENERATED] += w.load[i].osl - 1
         give_blocks(w, r, i, 0)
         complete(w, r, i, at)
     elif w.fleet[r].role == PREFILL:
