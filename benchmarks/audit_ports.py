@@ -28,6 +28,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wafer2token.stack.audit import audit, engine, support
+from wafer2token.stack.audit.effort import lines_added, ports
 from wafer2token.stack.audit.engine import Audit
 from wafer2token.stack.audit.files import discover, kind_of
 from wafer2token.stack.audit.model import Finding
@@ -38,6 +39,7 @@ SITES = HERE.parent / "src" / "wafer2token" / "stack" / "audit" / "data" / "port
 NPU_WORDS = re.compile(
     r"(?i)(?<![a-z])npus?(?![a-z])|ascend(?!ing|ed|ant)|hccl|\bcann\b|get_device_name\(\)|get_torch_device|get_nccl_backend"
 )
+SECTIONS = ["ports", "symbols", "patches", "sites", "effort", "speed"]
 KERNEL_RULES = {"E02", "E03", "E04", "E05", "E14", "E18", "E19"}
 
 
@@ -360,39 +362,67 @@ def calibration(work: Path) -> list[tuple[str, int, int]]:
     return found
 
 
+def effort_table() -> str:
+    """Each port's size against the range that the other ports give for it."""
+    known = [(p.project, p.sites, p.lines_added) for p in ports() if p.sites is not None]
+    out = "| port | places | lines added | P10 - P50 - P90 from the other ports |\n|---|---|---|---|\n"
+    held = 0
+    for name, sites, lines in known:
+        low, mid, high = lines_added(sites, [(s, n) for other, s, n in known if other != name])
+        held += low <= lines <= high
+        out += f"| {name} | {sites:,} | {lines:,} | {low:,.0f} - {mid:,.0f} - {high:,.0f} |\n"
+    return out + f"\n{held} of {len(known)} lie in the 80% range that the others give.\n"
+
+
+def speed_section(subject: Mapping[str, object], work: Path) -> str:
+    timed, same = speed(subject, work)
+    return f"{timed}; findings and verdict {'the same' if same else 'DIFFERENT'} for a shuffled file order.\n"
+
+
+def symbols_section(library: Mapping[str, object], work: Path) -> str:
+    head = "| library and release | symbols | in the release | found by rules | ... or known from other branches |\n|---|---|---|---|---|\n"
+    return head + symbol_table(library, work)
+
+
+def write_sites(sites: list[tuple[str, int, int]]) -> None:
+    with SITES.open("w", encoding="utf-8", newline="") as handle:
+        writer = csv.writer(handle, lineterminator="\n")
+        writer.writerow(["project", "sites", "files"])
+        writer.writerows(sites)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, required=True, help="folder for downloads; what is there is used again")
     parser.add_argument("--patches", type=Path, help="vllm_ascend_patches.csv of the porting facts")
+    parser.add_argument("--only", nargs="+", choices=SECTIONS, default=SECTIONS, help="the sections to make")
     parser.add_argument("--write", action="store_true", help="renew docs/audit.md and port_sites.csv")
     arguments = parser.parse_args()
-    arguments.work.mkdir(parents=True, exist_ok=True)
+    work: Path = arguments.work
+    work.mkdir(parents=True, exist_ok=True)
     plan = tomllib.loads((HERE / "audit_subjects.toml").read_text(encoding="utf-8"))
-    sections = {"ports": port_table([score(s, arguments.work)[0] for s in plan["subject"]])}
+    subjects = {str(entry["id"]): entry for entry in plan["subject"]}
     libraries = {str(entry["id"]): entry for entry in plan["library"]}
-    sections["symbols"] = (
-        "| library and release | symbols | in the release | found by rules | ... or known from other branches |\n|---|---|---|---|---|\n"
-        + symbol_table(libraries["MindSpeed"], arguments.work)
-    )
-    if arguments.patches:
-        sections["patches"] = patches_explained(
-            libraries["vllm-ascend"], plan["reasons"], arguments.patches, arguments.work
-        )
-    timed, same = speed(next(s for s in plan["subject"] if s["id"] == "transformers"), arguments.work)
-    sections["speed"] = (
-        f"{timed}; findings and verdict {'the same' if same else 'DIFFERENT'} for a shuffled file order.\n"
-    )
-    sites = calibration(arguments.work)
-    for name, text in sections.items():
-        print(f"\n{name}\n{text}")
+    if "sites" in arguments.only:
+        sites = calibration(work)
+        print(sites)
+        if arguments.write:
+            write_sites(sites)
+            ports.cache_clear()
+    makers = {
+        "ports": lambda: port_table([score(s, work)[0] for s in subjects.values()]),
+        "symbols": lambda: symbols_section(libraries["MindSpeed"], work),
+        "patches": lambda: patches_explained(libraries["vllm-ascend"], plan["reasons"], arguments.patches, work),
+        "effort": effort_table,
+        "speed": lambda: speed_section(subjects["transformers"], work),
+    }
+    for name in arguments.only:
+        if name == "sites" or (name == "patches" and arguments.patches is None):
+            continue
+        text = makers[name]()
+        print(f"\n{name}\n{text}", flush=True)
         if arguments.write:
             write_between(name, text)
-    print(sites)
-    if arguments.write:
-        with SITES.open("w", encoding="utf-8", newline="") as handle:
-            writer = csv.writer(handle, lineterminator="\n")
-            writer.writerow(["project", "sites", "files"])
-            writer.writerows(sites)
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ ATTENTION = ("id", "chip", "kind", "phase", "dtype", "kv_dtype", "batch", "q_len
              "causal", "window", "latency_us", "tflops", "software", "grade", "quality_flag", "source", "licence")  # fmt: skip
 COLLECTIVES = ("id", "system", "op", "ranks", "nodes", "scope", "message_bytes", "latency_us", "busbw_GBps", "algbw_GBps", "library",
                "grade", "quality_flag", "source", "licence", "block_bytes")  # fmt: skip
-PER_TABLE = {"gemm": 250, "attention_prefill": 120, "attention_decode": 120}
+PER_TABLE = {"gemm": 250, "attention_prefill": 120, "attention_decode": 120, "mla_decode": 80}
 
 
 def main() -> None:
@@ -94,12 +94,12 @@ def gemm_rows(tables: Iterable[KernelTable]) -> Iterable[dict[str, str]]:
 
 def attention_rows(tables: Iterable[KernelTable]) -> Iterable[dict[str, str]]:
     names = {"batch": "batch", "q_len": "q_len", "kv_len": "kv_len", "heads": "heads_q", "kv_heads": "heads_kv", "qk_dim": "dim_qk", "v_dim": "dim_v", "window": "window"}  # fmt: skip
-    for table in (t for t in tables if t.family.startswith("attention")):
+    for table in (t for t in tables if t.family in ("attention_prefill", "attention_decode", "mla_decode")):
         rows = held_out(table)
         phase = "prefill" if table.family.endswith("prefill") else "decode"
         for i in range(len(rows)):
-            shape = {theirs: f"{rows.columns[ours][i]:g}" for ours, theirs in names.items()}
-            yield {**origin(table), **shape, "id": f"aic-{table.chip}-{table.stack}-{phase}-{i}", "kind": "gqa", "phase": phase,
+            shape = {theirs: f"{rows.columns[ours][i]:g}" if ours in rows.columns else "" for ours, theirs in names.items()}
+            yield {**origin(table), **shape, "id": f"aic-{table.chip}-{table.stack}-{'mla' if table.family.startswith('mla') else phase}-{i}", "kind": "mla" if table.family.startswith("mla") else "gqa", "phase": phase,
                    "causal": str(phase == "prefill"), "latency_us": f"{rows.seconds[i] * 1e6:.5g}"}  # fmt: skip
 
 

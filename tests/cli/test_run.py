@@ -83,6 +83,40 @@ def test_every_mistake_at_once_and_nothing_written(place):
     assert not (place / "runs" / "bad").exists()
 
 
+def test_a_place_that_holds_something_else_is_refused_before_the_work(place):
+    (place / "taken").write_text("mine")
+    (place / "full").mkdir()
+    (place / "full" / "mine").write_text("mine")
+    for out_place in ("taken", "full", "taken/below"):
+        code, out, err = w2t("run", "my.toml", "--out", out_place, cwd=place)
+        assert code == 2
+        assert out == ""
+        assert out_place in err
+        assert "give another --out" in err
+    assert (place / "taken").read_text() == "mine"
+    assert [p.name for p in (place / "full").iterdir()] == ["mine"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("compare", "h20", "910C", "--samples", "50", "--json"),
+        ("explain", "compare.h20.flops_per_watt", "--json"),
+        ("claims", "S1-010", "--samples", "50", "--json"),
+        ("allow", "h20", "--to", "CN", "--on", "2025-04-15", "--json"),
+        ("show", "h20", "--json"),
+    ],
+    ids=lambda a: a[0],
+)
+def test_every_answer_names_the_data_it_stands_on(place, arguments):
+    from wafer2token import __version__, catalog
+
+    code, out, err = w2t(*arguments, cwd=place)
+    assert code == 0, err
+    document = json.loads(out)
+    assert (document["version"], document["data_fingerprint"]) == (__version__, catalog.fingerprint())
+
+
 def test_claims_show_the_documents_and_their_errors(place):
     code, out, _ = w2t("claims", "--all", "--json", cwd=place)
     assert code == 0

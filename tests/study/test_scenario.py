@@ -15,13 +15,22 @@ MESSAGES = {
     "contradiction": ["with itself", "set twice"],
     "bad_setting": ["chip.ascend_910c.tdp", 'write "550 W"', "inverted range", "leave out @2026-07", "hbm_foreign"],
     "negative": ["negative.toml", "chips"],
-}
+    "everything": [":1 $.name: not of the right form", ":2 $.seed", ":3 $.colour: unknown key", ":4 $.compare[0]", "did you mean cloudmatrix384",
+                   ":6 $.set.chip.ascend_910c.tdp: negative", ":7 $.set.chip.nochip.tdp: unknown chip", ":8 $.set.chip.h20: names a card",
+                   ":9 $.set.supply.nosuch: unknown input", ":11 $.supply.scenario: unknown", ":12 $.supply.until: the last quarter is out of range",
+                   ":14 $.training[0].model: unknown", ":15 $.training[0].tokens: a unit is missing", ":16 $.training[0].fleets[0].chips",
+                   "got 'h21'", ":19 $.serving[0].isl", ":21 $.serving[0].tpot: must be above zero", ":22 $.serving[0].on", "got 'zzz'"],
+    "idle_setting": ["idle_setting.toml:3", "does not run", "add a [supply] table"],
+    "broken_yaml": ["broken_yaml.yaml:3:1: broken YAML", "close what is open"],
+    "broken_json": ["broken_json.json:2:1: broken JSON", "close what is open"],
+    "not_a_table": ["not_a_table.json: a scenario is a table of keys"],
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", MESSAGES)
 def test_broken_scenarios_say_what_where_and_the_remedy(name, broken):
     with pytest.raises(InputError) as caught:
-        s.read(broken / "scenario" / f"{name}.toml")
+        s.read(next((broken / "scenario").glob(f"{name}.*")))
     text = str(caught.value)
     for part in MESSAGES[name]:
         assert part in text, text
@@ -72,9 +81,24 @@ def test_what_is_no_setting(line):
         s.parse_setting(line)
 
 
-def test_a_missing_file_is_named():
-    with pytest.raises(InputError, match="cannot read the scenario"):
+def test_a_file_that_cannot_be_read_is_named(tmp_path):
+    with pytest.raises(InputError, match="cannot read the scenario: no such file"):
         s.read("no/such/file.toml")
+    with pytest.raises(InputError, match="cannot read the scenario"):
+        s.read(tmp_path)
+    (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(InputError, match="not UTF-8"):
+        s.read(tmp_path / "bytes.toml")
+
+
+def test_mistakes_of_file_and_settings_come_together_each_at_its_place(broken):
+    with pytest.raises(InputError) as caught:
+        s.read(broken / "scenario" / "everything.toml", settings=("nonsense", "chip.h100_sxm.tdp=-5 W"))
+    text = str(caught.value)
+    assert "--set: not a setting; got 'nonsense'" in text
+    assert "--set: negative; got '-5 W'" in text
+    assert len(caught.value.problems) == 19
+    assert all(len(str(p).splitlines()) == 1 for p in caught.value.problems)
 
 
 def test_a_claimant_can_be_chosen_or_weighted():

@@ -78,6 +78,8 @@ def number(name: str) -> Number:
     kind, _, rest = name.partition(".")
     if kind not in KINDS:
         raise InputError(unknown("name", name, [f"{k}." for k in KINDS]))
+    if rest in all_cards(kind):
+        raise InputError(Problem("names a card, not a number on it", got=name, remedy=f"w2t show {rest} lists its numbers"))
     for card in all_cards(kind).values():
         if rest.startswith(f"{card.id}."):
             numbers = dict(_overlaid(kind, card).numbers())

@@ -55,7 +55,7 @@ def read_cards(raw: dict[str, Any], text: str, kind: str, where: str, default_id
         except ValidationError as error:
             problems += validation_problems(error, where, lines, prefix, reader)
     if problems:
-        raise InputError(sorted(problems, key=_line))
+        raise InputError(sorted(problems, key=line_of))
     return out
 
 
@@ -66,7 +66,8 @@ def validation_problems(
     return [p for e in error.errors() for p in _problems(e, where, lines, prefix, reader)]
 
 
-def _line(problem: Problem) -> int:
+def line_of(problem: Problem) -> int:
+    """The line in a problem's place, 0 when it has none."""
     match = re.search(r":(\d+)", problem.where)
     return int(match.group(1)) if match else 0
 
@@ -162,7 +163,9 @@ class KeyLines:
                 table = self._indexed(path, counts)
                 out[table] = number
             elif key := self._KEY.match(line):
-                out[(*table, *(p.strip("\"'") for p in key.group(1).split(".")))] = number
+                written = key.group(1)
+                names = [written.strip("\"'")] if written[0] in "\"'" else written.split(".")
+                out[(*table, *(p.strip("\"'") for p in names))] = number
         return out
 
     @staticmethod

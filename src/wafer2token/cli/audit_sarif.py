@@ -64,6 +64,7 @@ def _result(finding: Finding, order: list[str]) -> dict[str, Any]:
     return {
         "ruleId": finding.rule,
         "ruleIndex": order.index(finding.rule),
+        "kind": "informational" if finding.severity == "info" else "fail",
         "level": _LEVELS[finding.severity],
         "rank": float(_SECURITY_LIKE[finding.severity]),
         "message": {"text": f"{finding.title}: {finding.message}. On Ascend: {finding.replacement}"},

@@ -27,11 +27,13 @@ from wafer2token.cli.output import emit, formats
 @click.option("--nccl-tests", multiple=True, metavar="CHIP:OP:RANKS=FILE", help="Text that nccl-tests printed.")
 @click.option("--operators", type=click.Path(), help="Points of expert dispatch and combine (YAML or JSON).")
 @click.option("--collective-points", type=click.Path(), multiple=True, help="Table with block copies (docs/points.md).")
+@click.option("--experts", is_flag=True, help="Also the fused mixtures of experts of aiconfigurator.")
 @click.option("--as-of", type=click.DateTime(["%Y-%m-%d"]), help="Date on the cards; today by default.")
 @formats
 def command(
     kind: str, out: str, aiconfigurator: str | None, points: tuple[str, ...], vidur: tuple[str, ...], msmodeling: str | None,
-    nccl_tests: tuple[str, ...], operators: str | None, collective_points: tuple[str, ...], as_of: datetime | None, fmt: str | None,
+    nccl_tests: tuple[str, ...], operators: str | None, collective_points: tuple[str, ...], experts: bool,
+    as_of: datetime | None, fmt: str | None,
 ) -> None:  # fmt: skip
     """Fit one parameter set per chip, stack and kernel family, and write them as cards with their errors.
 
@@ -42,7 +44,7 @@ def command(
     from wafer2token.study.calibrate import calibrate
 
     result = calibrate(
-        kind, out, aiconfigurator, points, vidur, msmodeling, nccl_tests, operators, collective_points,
+        kind, out, aiconfigurator, points, vidur, msmodeling, nccl_tests, operators, collective_points, experts,
         as_of.date() if as_of else None,
         report=lambda line: click.echo(line, err=True),
     )  # fmt: skip

@@ -46,8 +46,15 @@ def emit(rows: Sequence[Row], columns: Mapping[str, str] | Sequence[str], title:
         _table(rows, headings, title, note)
 
 
-def emit_json(document: Any) -> None:
-    """JSON on stdout, keys in the given order, not-a-number as null."""
+def emit_json(document: Any, stamp: bool = True) -> None:
+    """JSON on stdout, keys in the given order, not-a-number as null.
+
+    A document (not a bare list) begins with the version and the fingerprint of the data, unless ``stamp`` is False.
+    """
+    if stamp and isinstance(document, Mapping):
+        from wafer2token import __version__, catalog
+
+        document = {"version": __version__, "data_fingerprint": catalog.fingerprint(), **document}
     click.echo(json.dumps(_plain(document), indent=2, ensure_ascii=False))
 
 

@@ -33,16 +33,18 @@ def command(scenario: str | None, settings: tuple[str, ...], samples: int | None
       w2t run my.toml --set "chip.ascend_910c.tdp=550 W" --samples 500
     """
     from wafer2token.report.save import save
+    from wafer2token.study.folder import check_place
     from wafer2token.study.run import run, steps
     from wafer2token.study.scenario import read
 
     asked = read(scenario, settings, samples=samples, seed=seed)
     if print_config:
-        emit_json(asked.model_dump(by_alias=True, mode="json"))
+        emit_json(asked.model_dump(by_alias=True, mode="json"), stamp=False)
         return
+    place = check_place(out or f"runs/{asked.name}")
     with progress(steps(asked) + 1, asked.name) as done:
         result = run(asked, workers=workers, done=done)
-        folder = save(result, out or f"runs/{asked.name}")
+        folder = save(result, place)
         done("report")
     if fmt == "json":
         emit_json(result.to_dict())

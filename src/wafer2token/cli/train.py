@@ -11,8 +11,8 @@ from wafer2token.cli.output import emit, formats
 
 @click.command(name="train")
 @click.argument("model")
-@click.option("--on", required=True, help="System or chip id.")
-@click.option("--chips", type=int, required=True, help="Chips as sold (a 910C counts once).")
+@click.option("--on", required=True, help="System or chip id; A+B puts two pools into one pipeline.")
+@click.option("--chips", required=True, help="Chips as sold (a 910C counts once); N+M for two pools.")
 @click.option("--tokens", default="15e12", show_default=True, help="Tokens to train on, such as 14.8e12.")
 @click.option("--plan", help='A given plan: "tp=8,pp=16" or framework flags; without it all legal plans are searched.')
 @click.option("--seq-len", type=int, help="Tokens per sequence.")
@@ -32,7 +32,7 @@ from wafer2token.cli.output import emit, formats
 def command(
     model: str,
     on: str,
-    chips: int,
+    chips: str,
     tokens: str,
     plan: str | None,
     seq_len: int | None,
@@ -54,9 +54,16 @@ def command(
       w2t train deepseek_v3 --on hgx_h800 --chips 2048 --tokens 14.8e12 --dtype fp8
       w2t train llama_3_1_405b --on dgx_h100 --chips 16384 --plan tp=8,pp=16
       w2t train llama_3_1_405b --on cloudmatrix384 --chips 4096 --compare dgx_h100
+      w2t train llama_3_1_70b --on atlas_800t_a2+atlas_900_a3 --chips 256+128 --global-batch 1024
     """
     from wafer2token.train import train
 
+    counts = _chips(chips)
+    if "+" in on or len(counts) > 1:
+        _show_mixed(
+            model, on.split("+"), counts, {"seq_len": seq_len, "global_batch": global_batch, "dtype": dtype}, fmt
+        )
+        return
     options: dict[str, Any] = {
         "plan": plan,
         "samples": None if point else samples,
@@ -71,7 +78,7 @@ def command(
     if compare:
         from wafer2token.train.compare import compare as versus
 
-        result = versus(model, on, compare, chips, _tokens(tokens), **options)
+        result = versus(model, on, compare, counts[0], _tokens(tokens), **options)
         emit(
             [vars(f) for f in result.factors],
             ["factor", "p5", "p50", "p95", "note"],
@@ -81,12 +88,46 @@ def command(
             note=result.note,
         )
         return
-    answer = train(model, on, chips, _tokens(tokens), **options)
+    answer = train(model, on, counts[0], _tokens(tokens), **options)
     if trace:
         from wafer2token.train.timeline import timeline_of
 
         click.echo(f"timeline in {timeline_of(answer.best[0]).write_trace(trace)}", err=True)
     _show(answer, fmt)
+
+
+def _chips(text: str) -> list[int]:
+    from wafer2token.evidence.errors import InputError, Problem
+
+    try:
+        return [int(part) for part in text.split("+")]
+    except ValueError:
+        raise InputError(
+            Problem("not a number of chips", "--chips", text, "such as 2048, or 256+128 for two pools")
+        ) from None
+
+
+def _show_mixed(model: str, on: list[str], chips: list[int], given: dict[str, Any], fmt: str | None) -> None:
+    from wafer2token.evidence.errors import InputError, Problem
+    from wafer2token.train.mixed import train_mixed
+
+    if len(on) != len(chips):
+        raise InputError(Problem("as many numbers of chips as pools", "--chips", len(chips), str(len(on))))
+    result = train_mixed(model, dict(zip(on, chips, strict=True)), **{k: v for k, v in given.items() if v is not None})
+    rows = [
+        {**vars(p), "stage_s": f"{p.stage_s * 1e3:.0f} ms", "memory_bytes": f"{p.memory_bytes / 2**30:.0f} GiB"}
+        for p in result.pools
+    ]
+    title = f"{result.model}: {result.plan}, {result.step_time_s:.3g} s per step, {result.tokens_per_s:.3g} tokens/s"
+    columns = {
+        "on": "pool",
+        "chips": "chips",
+        "stages": "stages",
+        "layers_per_stage": "layers each",
+        "stage_s": "stage",
+        "memory_bytes": "memory",
+    }
+    emit(rows, columns, title, fmt, document=result.to_dict(), note=f"{result.tried} plans fit; central case")
 
 
 def _tokens(text: str) -> float:

@@ -16,7 +16,7 @@ from wafer2token.evidence.validation import Point
 from wafer2token.fabric.copies import copy_time, engines
 from wafer2token.fabric.copy_calibration import engine_of
 from wafer2token.fabric.network import Fabric, Tier, fabric
-from wafer2token.fabric.timing import collective_time, combine_time, dispatch_time
+from wafer2token.fabric.timing import Span, collective_time, combine_time, dispatch_time
 
 _OPS = {"all_reduce": "all_reduce", "allreduce": "all_reduce", "all_gather": "all_gather", "reduce_scatter": "reduce_scatter",
         "alltoall": "all_to_all", "all_to_all": "all_to_all", "broadcast": "broadcast", "send_recv": "p2p", "p2p": "p2p"}  # fmt: skip
@@ -219,10 +219,9 @@ def _time(fab: Fabric, row: Row) -> float:
     if row.op in _EXPERT:
         return float(_EXPERT[row.op](fab, _TOKENS, _HIDDEN, _TOP_K, row.ranks))
     per_node = row.per_node if row.per_node >= 1 and row.ranks > fab.scale_up.size else None
-    span = "scale_out" if row.span == "scale_out" else None
-    return float(
-        collective_time(fab, row.op, row.bytes, row.ranks, span=span, ranks_per_node=per_node, graph=row.graph)
-    )  # type: ignore[arg-type]
+    span: Span | None = "scale_out" if row.span == "scale_out" else None
+    time = collective_time(fab, row.op, row.bytes, row.ranks, span=span, ranks_per_node=per_node, graph=row.graph)
+    return float(time)
 
 
 def _baseline(tier: Tier, row: Row, size: float) -> float:

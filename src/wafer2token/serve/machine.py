@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from wafer2token.catalog import get
 from wafer2token.chip import Accelerator, accelerator
-from wafer2token.chip.fits import FamilyFit, platform, stacks
+from wafer2token.chip.fits import FamilyFit, family_fit, platform, stacks
 from wafer2token.chip.streaming import StreamFit
 from wafer2token.evidence.errors import InputError
 from wafer2token.fabric import fabric
@@ -63,7 +63,21 @@ def streaming(acc: Accelerator) -> Accelerator:
     values = StreamFit(float(card.times["floor"]), float(card.ratios["memory"]))
     low, high = (math.log(float(getattr(card.ratios["memory"], e)) / values.memory) for e in ("low", "high"))
     fit = FamilyFit(values, low, high, 0.5 * (high - low), card.id, "inherited", "any", "")
-    return acc if acc.fit("memory").card.endswith("memory") else acc.with_fit("memory", fit)
+    acc = acc if acc.fit("memory").card.endswith("memory") else acc.with_fit("memory", fit)
+    latent = acc.fit("mla_decode", "bf16")
+    if "mla" not in latent.card:  # another kernel of this chip would stand in; latent attention of its platform is nearer
+        near = latent_measured(acc.vendor)
+        acc = acc.with_fit("mla_decode", family_fit(near, acc.vendor, None, "mla_decode", "bf16")) if near else acc
+    return acc
+
+
+def latent_measured(vendor: str) -> str:
+    """The chip of a vendor on which latent attention was measured, "" if none."""
+    from wafer2token.catalog import all_cards
+
+    chips = all_cards("chip")
+    cards = sorted(all_cards("calibration").values(), key=lambda c: c.id)
+    return next((c.target for c in cards if c.family == "mla_decode" and c.target in chips and chips[c.target].vendor == vendor), "")
 
 
 def known_kernel_stacks() -> set[str]:
@@ -72,6 +86,11 @@ def known_kernel_stacks() -> set[str]:
 
     cards = all_cards("calibration").values()
     return {c.stack for c in cards if c.subject != "fabric" and c.family not in ("engine", "engine_memory")}
+
+
+def chip_of(on: str) -> str:
+    """The chip id of a system or chip."""
+    return _found(on)[1]
 
 
 def _found(on: str) -> tuple[str, str]:

@@ -18,11 +18,12 @@ from .metrics import Summary, summarise
 from .overhead import Overhead
 from .plan import Plan
 from .points import Case
-from .requests import lengths, make, poisson_arrivals
+from .requests import lengths, make, poisson_arrivals, with_shared_prefix
 from .steptime import Machine, decode_step_time, prefill_step_time
 from .surrogate import step_table
 
 BLOCK = 16
+PREFIX_BLOCK = 512
 MOST_REQUESTS = 12_000
 POLICY = {"sglang": "sglang", "sglang-ascend": "sglang", "trtllm": "trtllm"}
 RESERVE = {"trtllm": 1.0, "sglang": 0.7, "sglang-ascend": 0.7}
@@ -106,7 +107,8 @@ class Predictor:
         replicas = max(round(case.ranks / plan.ranks), 1)
         pool = self.pool(case, plan, replicas, "both")
         cluster = Cluster((pool,), policy=POLICY.get(case.stack, "vllm"), reserve=RESERVE.get(case.stack, 0.0), block_size=BLOCK,
-                          tokens_per_step=plan.tokens_per_step, max_concurrency=round(case.concurrency) or 1 << 40)  # fmt: skip
+                          tokens_per_step=plan.tokens_per_step, max_concurrency=round(case.concurrency) or 1 << 40,
+                          prefix_cache=case.prefix_hit > 0)  # fmt: skip
         return self.summary(case, simulate(load(case, pool, replicas), cluster), pool)
 
     def pools(self, case: Case) -> dict[str, float]:
@@ -188,7 +190,8 @@ def load(case: Case, pool: Pool, replicas: int) -> Requests:
     isl = lengths(case.isl, n, spread, case.spread, 0, "isl")
     osl = lengths(case.osl, n, spread, case.spread, 0, "osl")
     arrival = np.zeros(n) if case.rate == float("inf") else poisson_arrivals(case.rate, n)
-    return make(arrival, isl, osl, case.id)
+    made = make(arrival, isl, osl, case.id)
+    return with_shared_prefix(made, case.prefix_hit, 1, PREFIX_BLOCK) if case.prefix_hit > 0 else made
 
 
 def prefill_seconds(case: Case, machine: Machine, plan: Plan, prompts: float, isl: float) -> float:

@@ -27,7 +27,7 @@ class Calibration:
 def calibrate(
     kind: str = "kernels", out: str = "calibration", aiconfigurator: str | None = None, points: Sequence[str] = (),
     vidur: Sequence[str] = (), msmodeling: str | None = None, nccl_tests: Sequence[str] = (), operators: str | None = None,
-    collective_points: Sequence[str] = (), as_of: date | None = None, report: Callable[[str], None] | None = None,
+    collective_points: Sequence[str] = (), experts: bool = False, as_of: date | None = None, report: Callable[[str], None] | None = None,
 ) -> Calibration:  # fmt: skip
     """Fit kernel and fabric parameters from measurement tables; write calibration cards.
 
@@ -41,6 +41,7 @@ def calibrate(
         nccl_tests: ``CHIP:OP:RANKS=FILE`` of the text that nccl-tests prints.
         operators: YAML or JSON with points of expert dispatch and combine.
         collective_points: tables of collectives whose rows of block copies (``block_bytes``) are fitted.
+        experts: also fit the fused mixtures of experts in the aiconfigurator tables.
         as_of: date on the cards; today when None.
         report: called with one line per fit.
 
@@ -59,7 +60,7 @@ def calibrate(
             report(line)
 
     today, folder = as_of or date.today(), Path(out)
-    kernels = list(_kernel_tables(aiconfigurator, points, vidur, msmodeling))
+    kernels = list(_kernel_tables(aiconfigurator, points, vidur, msmodeling, experts))
     collectives = list(_collective_tables(aiconfigurator, nccl_tests))
     exchange = list(_exchange_tables(aiconfigurator, operators))
     copies = [row for path in collective_points for row in read_rows(path)]
@@ -89,14 +90,14 @@ def calibrate(
 
 
 def _kernel_tables(
-    package: str | None, points: Sequence[str], vidur: Sequence[str], msmodeling: str | None
+    package: str | None, points: Sequence[str], vidur: Sequence[str], msmodeling: str | None, experts: bool
 ) -> list[Any]:
     from wafer2token.chip.calibration import aiconfigurator as aic
     from wafer2token.chip.calibration.others import read_msmodeling, read_vidur
     from wafer2token.chip.points import as_tables, rows_of
     from wafer2token.evidence.tables import read_rows
 
-    tables = list(aic.read(aic.package_data(package or None))) if package is not None else []
+    tables = list(aic.read(aic.package_data(package or None), experts)) if package is not None else []
     for path in points:
         tables += as_tables(rows_of(read_rows(path)), source="kernel_measurements")
     for given in vidur:

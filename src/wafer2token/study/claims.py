@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wafer2token import catalog
+from wafer2token import __version__, catalog
 from wafer2token.evidence.errors import EvidenceError, InputError, Problem
 from wafer2token.study import flagship, flagship_chain
 from wafer2token.study.graph import Graph
@@ -61,10 +61,18 @@ class ClaimsResult:
     cards: tuple[Any, ...]
     verdicts: tuple[Verdict, ...]
     problems: Mapping[str, str]
+    version: str
+    fingerprint: str
+    seed: int | None = None
+    samples: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data."""
         return {
+            "version": self.version,
+            "data_fingerprint": self.fingerprint,
+            "seed": self.seed,
+            "samples": self.samples,
             "claims": [c.model_dump(mode="json") for c in self.cards],
             "verdicts": [v.to_dict() for v in self.verdicts],
             "problems": dict(self.problems),
@@ -87,7 +95,8 @@ def claims(ids: tuple[str, ...] = (), *, scenario: str | Path | None = None, sam
     cards = tuple(catalog.get("claim", i) for i in wanted)
     runnable = tuple(i for i in wanted if i in EXECUTABLE)
     if not test or not runnable:
-        return ClaimsResult(cards, (), {i: "no executable test" for i in wanted if i not in EXECUTABLE} if test else {})
+        untested = {i: "no executable test" for i in wanted if i not in EXECUTABLE} if test else {}
+        return ClaimsResult(cards, (), untested, __version__, catalog.fingerprint())
     asked = read(scenario, samples=samples, seed=seed)
     unused: dict[str, Any] = {"serving": (), "compare": (), "claims": with_requirements(runnable)}
     if not set(runnable) & flagship_chain.NEED_TRAINING:
@@ -97,9 +106,9 @@ def claims(ids: tuple[str, ...] = (), *, scenario: str | Path | None = None, sam
     needed = asked.model_copy(update=unused)
     result = run(needed)
     verdicts = tuple(v for v in result.verdicts if v.claim in runnable)
-    return ClaimsResult(
-        cards, verdicts, {k: v for k, v in result.problems.items() if k.removeprefix("claims.") in runnable}
-    )
+    untested = {i: "no executable test" for i in wanted if i not in runnable}
+    problems = untested | {k: v for k, v in result.problems.items() if k.removeprefix("claims.") in runnable}
+    return ClaimsResult(cards, verdicts, problems, result.version, result.fingerprint, needed.seed, needed.samples)
 
 
 def with_requirements(wanted: tuple[str, ...]) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from wafer2token.evidence.errors import InputError, unknown
 from wafer2token.evidence.units import format_range
-from wafer2token.study.folder import latest, read_json
+from wafer2token.study.folder import MANIFEST, latest, read_json
 
 
 @dataclass(frozen=True)
@@ -40,10 +40,16 @@ class Explanation:
     results: tuple[str, ...]
     lines: tuple[Line, ...]
     sources: tuple[str, ...]
+    version: str
+    fingerprint: str
+    seed: int
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data."""
         return {
+            "version": self.version,
+            "data_fingerprint": self.fingerprint,
+            "seed": self.seed,
             "run": self.run,
             "results": list(self.results),
             "lines": [asdict(line) for line in self.lines],
@@ -63,13 +69,15 @@ def explain(result: str | None = None, run: str | None = None) -> Explanation:
     """
     folder = run or str(latest())
     nodes: dict[str, dict[str, Any]] = read_json(folder, "graph.json")
+    made = read_json(folder, MANIFEST)
+    stamp = (made["version"], made["data_fingerprint"], made["seed"])
     results = tuple(sorted(name for name, node in nodes.items() if "number" not in node))
     if result is None:
-        return Explanation(folder, results, (), ())
+        return Explanation(folder, results, (), (), *stamp)
     if result not in nodes:
         raise InputError(unknown("result", result, sorted(nodes)))
     lines = tuple(_walk(nodes, result))
-    return Explanation(folder, results, lines, tuple(dict.fromkeys(s for line in lines for s in line.sources)))
+    return Explanation(folder, results, lines, tuple(dict.fromkeys(s for line in lines for s in line.sources)), *stamp)
 
 
 def _walk(nodes: Mapping[str, dict[str, Any]], result: str) -> Iterator[Line]:

@@ -18,17 +18,30 @@ from wafer2token.evidence.errors import InputError, Problem
 MANIFEST = "run.json"
 
 
-def write(folder: str | Path, files: Mapping[str, bytes]) -> Path:
-    """Writes all files into a new folder and puts it in place of the old one at the end.
+def check_place(folder: str | Path) -> Path:
+    """The folder as a path, if a run may be written there.
 
     Raises:
-        InputError: the place exists and is not the folder of a run, or cannot be written.
+        InputError: it exists and is not the folder of a run, or stands under a file.
     """
     target = Path(folder)
     if target.exists() and not (target / MANIFEST).is_file() and any(target.iterdir() if target.is_dir() else [target]):
         raise InputError(
             Problem("will not overwrite what is not a run folder", str(target), remedy="give another --out")
         )
+    above = next((p for p in target.absolute().parents if p.exists()), target)
+    if not above.is_dir():
+        raise InputError(Problem(f"cannot write the run folder: {above.name} is a file", str(target), remedy="give another --out"))
+    return target
+
+
+def write(folder: str | Path, files: Mapping[str, bytes]) -> Path:
+    """Writes all files into a new folder and puts it in place of the old one at the end.
+
+    Raises:
+        InputError: the place exists and is not the folder of a run, or cannot be written.
+    """
+    target = check_place(folder)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         staging = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
@@ -12,12 +13,16 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from wafer2token import catalog
-from wafer2token.catalog.reading import KeyLines, load_toml
+from wafer2token.catalog.reading import KeyLines, dotted, line_of, load_toml
 from wafer2token.evidence.errors import InputError, Problem, nearest
 from wafer2token.evidence.number import Number
 from wafer2token.evidence.units import parse_quantity
 from wafer2token.supply.inputs import read_changes
+from wafer2token.supply.scenario import read_scenario
+from wafer2token.supply.timeline import Timeline
 
+_FORMS = {"name": "letters, digits, . _ and -, starting with a letter or digit", "until": "2028Q4 or 2028-12"}
+_CLOSE = "close what is open on this line or just before it"
 _QUARTER = r"^(19|20)\d\d(Q[1-4]|-[01]\d)$"
 
 
@@ -105,16 +110,22 @@ def read(path: str | Path | None = None, settings: tuple[str, ...] = (), **chang
             continue
         merged[f"{name}@{at}" if at else name] = value
     lines = KeyLines(text)
+    whole = {**raw, "set": merged}
+    scenario: Scenario | None = None
     try:
-        scenario = Scenario.model_validate({**raw, "set": merged})
+        scenario = Scenario.model_validate(whole)
     except ValidationError as error:
-        for item in error.errors():
-            problems.append(_problem(item, file.name, lines))
-        raise InputError(problems) from None
-    problems += check(scenario, file.name, lines)
-    if problems:
-        raise InputError(problems)
+        problems += [_problem(item, file.name, lines) for item in error.errors() if not _follows(item)]
+    own = {key for key in merged if key not in raw.get("set", {})} if isinstance(merged, dict) else set()
+    problems += check(whole, file.name, lines, own)
+    if problems or scenario is None:
+        raise InputError(sorted(problems, key=line_of))
     return scenario
+
+
+def _follows(item: Any) -> bool:
+    """Whether a mistake only follows from others inside the same list."""
+    return item["type"] == "too_short" and bool(item["input"])
 
 
 def parse_setting(line: str) -> tuple[str, str, str]:
@@ -128,16 +139,19 @@ def parse_setting(line: str) -> tuple[str, str, str]:
 def _load(file: Path) -> tuple[str, dict[str, Any]]:
     try:
         text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(Problem(f"cannot read the scenario: {error}", str(file))) from None
+    except OSError as error:
+        raise InputError(Problem(f"cannot read the scenario: {(error.strerror or str(error)).lower()}", str(file),
+                                 remedy="give a TOML, YAML or JSON file, or none for the bundled default")) from None  # fmt: skip
+    except UnicodeDecodeError as error:
+        raise InputError(Problem(f"cannot read the scenario: not UTF-8 text at byte {error.start}", str(file),
+                                 remedy="save it as UTF-8")) from None  # fmt: skip
     suffix = file.suffix.lower()
     if suffix == ".json":
         try:
             raw = json.loads(text)
         except json.JSONDecodeError as error:
-            raise InputError(
-                Problem(f"broken JSON: {error.msg}", f"{file.name}:{error.lineno}:{error.colno}")
-            ) from None
+            place = f"{file.name}:{error.lineno}:{error.colno}"
+            raise InputError(Problem(f"broken JSON: {error.msg.lower()}", place, remedy=_CLOSE)) from None
     elif suffix in (".yaml", ".yml"):
         raw = _yaml(text, file.name)
     else:
@@ -153,12 +167,15 @@ def _yaml(text: str, where: str) -> Any:
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise InputError(Problem(f"broken YAML: {error}", where)) from None
+        mark = getattr(error, "problem_mark", None)
+        place = f"{where}:{mark.line + 1}:{mark.column + 1}" if mark else where
+        what = getattr(error, "problem", None) or str(error).splitlines()[0]
+        raise InputError(Problem(f"broken YAML: {what}", place, remedy=_CLOSE)) from None
 
 
 def _problem(item: Any, where: str, lines: KeyLines) -> Problem:
     location = tuple(item["loc"])
-    place = f"{where}:{lines.at(location)} $" + "".join(f"[{s}]" if isinstance(s, int) else f".{s}" for s in location)
+    place = _place(where, lines, location)
     if item["type"] == "extra_forbidden":
         models: dict[str, type[BaseModel]] = {"training": Training, "serving": Service, "supply": Supply}
         part = (
@@ -176,65 +193,86 @@ def _problem(item: Any, where: str, lines: KeyLines) -> Problem:
             location[-1],
             remedy=f'did you mean "{close[0]}"?' if close else f"known: {', '.join(known)}",
         )
-    return Problem(
-        item["msg"][0].lower() + item["msg"][1:], place, None if item["type"] == "missing" else item["input"]
-    )
+    if item["type"] == "missing":
+        return Problem("a key is missing", place, remedy=f"add {location[-1]} = ...")
+    if item["type"] == "string_pattern_mismatch":
+        return Problem("not of the right form", place, item["input"], _FORMS.get(str(location[-1]), ""))
+    return Problem(item["msg"][0].lower() + item["msg"][1:], place, item["input"])
 
 
-def check(scenario: Scenario, where: str, lines: KeyLines) -> list[Problem]:
-    """What is wrong with a well-formed scenario: unknown ids, wrong units, settings that contradict one another."""
+def check(raw: Mapping[str, Any], where: str, lines: KeyLines, given: Collection[str] = ()) -> list[Problem]:
+    """Unknown ids, wrong units and contradictions in a scenario as read; parts of a wrong form are passed over.
+
+    Args:
+        raw: the scenario's tables.
+        where, lines: the file and its lines, for messages.
+        given: settings that came with ``--set``, not from the file.
+    """
     problems: list[Problem] = []
 
-    def collect(location: tuple[str | int, ...], action: Any) -> None:
-        place = f"{where}:{lines.at(location)} $" + "".join(
-            f"[{s}]" if isinstance(s, int) else f".{s}" for s in location
-        )
+    def collect(location: tuple[str | int, ...], action: Callable[[Any], Any], value: Any) -> None:
+        if not isinstance(value, str) and location[0] != "set":
+            return
+        place = "--set" if location[0] == "set" and location[1] in given else _place(where, lines, location)
         try:
-            action()
+            action(value)
         except InputError as error:
             problems.extend(Problem(p.what, place, p.got, p.allowed, p.remedy) for p in error.problems)
 
-    for i, pair in enumerate(scenario.compare):
-        for name in pair:
-            collect(("compare", i), lambda name=name: entity(name))
-        if pair[0] == pair[1]:
-            problems.append(
-                Problem(
-                    "a comparison of a thing with itself", f"{where}:{lines.at(('compare', i))} $.compare[{i}]", pair[0]
-                )
-            )
-    for i, training in enumerate(scenario.training):
-        collect(("training", i, "model"), lambda t=training: catalog.get("model", t.model))
-        collect(("training", i, "tokens"), lambda t=training: positive(t.tokens, "token"))
-        for j, fleet in enumerate(training.fleets):
-            collect(("training", i, "fleets", j), lambda f=fleet: entity(f.on))
-    for i, service in enumerate(scenario.serving):
-        collect(("serving", i, "model"), lambda s=service: catalog.get("model", s.model))
-        collect(("serving", i, "tpot"), lambda s=service: positive(s.tpot, "s"))
-        for name in service.on:
-            collect(("serving", i, "on"), lambda name=name: entity(name))
-    if not isinstance(scenario.claims, str):
-        for name in scenario.claims:
-            collect(("claims",), lambda name=name: catalog.get("claim", name))
-    for key, value in scenario.settings.items():
-        if key.startswith("supply."):
-            collect(("set", key), lambda key=key, value=value: read_changes({key: value}))
-        else:
-            collect(("set", key), lambda key=key, value=value: override(key, value, scenario.name))
-    problems += _contradictions(scenario, where, lines)
-    return problems
+    for i, pair in enumerate(_list(raw, "compare")):
+        for name in pair if isinstance(pair, (list, tuple)) else ():
+            collect(("compare", i), entity, name)
+    for i, training in enumerate(t for t in _list(raw, "training") if isinstance(t, Mapping)):
+        collect(("training", i, "model"), lambda m: catalog.get("model", m), training.get("model"))
+        collect(("training", i, "tokens"), lambda t: positive(t, "token"), training.get("tokens"))
+        for j, fleet in enumerate(f for f in _list(training, "fleets") if isinstance(f, Mapping)):
+            collect(("training", i, "fleets", j), entity, fleet.get("on"))
+    for i, service in enumerate(s for s in _list(raw, "serving") if isinstance(s, Mapping)):
+        collect(("serving", i, "model"), lambda m: catalog.get("model", m), service.get("model"))
+        collect(("serving", i, "tpot"), lambda t: positive(t, "s"), service.get("tpot"))
+        for name in _list(service, "on"):
+            collect(("serving", i, "on"), entity, name)
+    if isinstance(supply := raw.get("supply"), Mapping):
+        collect(("supply", "scenario"), read_scenario, supply.get("scenario"))
+        if isinstance(until := supply.get("until"), str) and re.match(_QUARTER, until):
+            collect(("supply", "until"), Timeline.until, until)
+    for name in _list(raw, "claims"):
+        collect(("claims",), lambda c: catalog.get("claim", c), name)
+    for key, value in raw["set"].items() if isinstance(raw.get("set"), Mapping) else ():
+        collect(("set", key), partial(_check_setting, key, str(raw.get("name", ""))), value)
+    return problems + _contradictions(raw, where, lines, given)
 
 
-def _contradictions(scenario: Scenario, where: str, lines: KeyLines) -> list[Problem]:
-    seen: dict[str, str] = {}
-    out = []
-    for key in scenario.settings:
+def _check_setting(key: str, by: str, value: Any) -> None:
+    if key.startswith("supply."):
+        read_changes({key: value})
+    else:
+        override(key, value, by)
+
+
+def _list(table: Mapping[str, Any], key: str) -> Sequence[Any]:
+    found = table.get(key, ())
+    return found if isinstance(found, (list, tuple)) else ()
+
+
+def _place(where: str, lines: KeyLines, location: tuple[str | int, ...]) -> str:
+    return f"{where}:{lines.at(location)} {dotted(location)}"
+
+
+def _contradictions(raw: Mapping[str, Any], where: str, lines: KeyLines, given: Collection[str]) -> list[Problem]:
+    out = [Problem("a comparison of a thing with itself", _place(where, lines, ("compare", i)), pair[0])
+           for i, pair in enumerate(_list(raw, "compare")) if isinstance(pair, list) and len(pair) == 2 and pair[0] == pair[1]]  # fmt: skip
+    settings = raw["set"] if isinstance(raw.get("set"), Mapping) else {}
+    seen: set[str] = set()
+    for key in settings:
+        place = "--set" if key in given else _place(where, lines, ("set", key))
         canonical = re.sub(r"\s+", "", key)
         if canonical in seen:
-            out.append(
-                Problem("set twice", f"{where}:{lines.at(('set', key))} $.set", key, remedy="keep one of the two")
-            )
-        seen[canonical] = key
+            out.append(Problem("set twice", place, key, remedy="keep one of the two"))
+        seen.add(canonical)
+        if key.startswith("supply.") and not raw.get("supply"):
+            remedy = "add a [supply] table, or leave this out"
+            out.append(Problem("sets an input of the supply model, which this scenario does not run", place, key, remedy=remedy))
     return out
 
 
@@ -280,7 +318,10 @@ def override(key: str, value: Any, by: str) -> tuple[str, Number]:
         return name, known.weighted({value: 1.0})
     if isinstance(value, Mapping):
         return name, Number.parse({"grade": "assumed", "source": [f"scenario:{by}"], **value}, known.unit)
-    return name, known.replaced(parse_quantity(value, known.unit), f"scenario:{by}")
+    wanted = parse_quantity(value, known.unit)
+    if wanted < 0 <= known.low:
+        raise InputError(Problem("negative", got=value, allowed="zero or more"))
+    return name, known.replaced(wanted, f"scenario:{by}")
 
 
 def overrides(scenario: Scenario) -> dict[str, Number]:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from importlib import import_module
+from pathlib import Path
+
+import yaml
 
 from wafer2token.evidence.errors import InputError, Problem
 from wafer2token.evidence.validation import Validation
@@ -26,8 +30,46 @@ def validate(kind: str | None = None, points: str | None = None, trace_run: str 
         raise InputError(
             Problem("own points need a kind", allowed=", ".join(_ROOMS), remedy="w2t validate train --points FILE")
         )
+    for file in (points, trace_run):
+        if file:
+            check_file(Path(file))
     if trace_run and kind != "serve":
         raise InputError(Problem("a trace run is a serving measurement", remedy="w2t validate serve --trace-run FILE"))
     if trace_run:
         return [import_module(_ROOMS["serve"]).validate_trace_run(trace_run)]
     return [import_module(_ROOMS[k]).validate(points) for k in ([kind] if kind else _ROOMS)]
+
+
+def check_file(file: Path) -> None:
+    """Refuses a file of measurements that is missing, empty or broken, before a room reads it.
+
+    Raises:
+        InputError: what is wrong with the file as such.
+    """
+    where = str(file)
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        raise InputError(Problem(f"cannot read the points: {why}", where, remedy="docs/points.md has the formats")) from None
+    if file.suffix == ".gz":
+        return
+    if not content.strip():
+        raise InputError(Problem("the file of points is empty", where, remedy="docs/points.md has the formats"))
+    try:
+        text = content.decode("utf-8")
+        if "\0" in text:
+            raise InputError(Problem("not a text file", where, allowed="CSV, YAML or JSON in UTF-8"))
+        if file.suffix == ".json":
+            json.loads(text)
+        elif file.suffix in (".yaml", ".yml"):
+            for _ in yaml.parse(text, Loader=yaml.SafeLoader):
+                pass
+    except UnicodeDecodeError:
+        raise InputError(Problem("not a text file", where, allowed="CSV, YAML or JSON in UTF-8")) from None
+    except json.JSONDecodeError as error:
+        raise InputError(Problem(f"broken JSON: {error.msg.lower()}", f"{where}:{error.lineno}:{error.colno}")) from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f"{where}:{mark.line + 1}:{mark.column + 1}" if mark else where
+        raise InputError(Problem(f"broken YAML: {getattr(error, 'problem', None) or 'cannot be parsed'}", place)) from None

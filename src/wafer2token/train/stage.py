@@ -1,7 +1,7 @@
 """How the layers of a model fall on pipeline stages, and the parameters that one rank holds.
 
-Layers are dealt out evenly in chunks; where they do not divide, the last stage (with the output head) and then the first
-(with the embedding) hold the missing ones, as Megatron's embedding- and loss-aware split and Llama 3 do.
+Layers are dealt out evenly; where they do not divide, the last stage (with the output head) and then the first (with the
+embedding) are the ones that lack a layer, as in Megatron's loss- and embedding-aware split and in Llama 3.
 """
 
 from __future__ import annotations
@@ -33,11 +33,13 @@ def split(shape: ModelShape, pp: Array, vpp: Array) -> Split:
     stages, slots = np.asarray(pp, float), np.asarray(pp, float) * np.asarray(vpp, float)
     per_stage = np.ceil(total / slots) * np.asarray(vpp, float)
     missing = per_stage * stages - total
-    off_last = np.minimum(missing, np.maximum(np.ceil(missing / 2), np.minimum(missing, 1)))
-    last = np.maximum(per_stage - off_last, 0)
-    first = np.maximum(per_stage - (missing - off_last), 0)
+    spread = np.floor(missing / stages)
+    left = missing - spread * stages
+    most = per_stage - spread
+    last = np.maximum(most - (left >= 1), 0)
+    first = np.maximum(most - (left >= 2), 0)
     alone = stages == 1
-    body = np.where(alone, total, np.minimum(per_stage, total))
+    body = np.where(alone, total, np.minimum(most, total))
     return Split(body, np.where(alone, total, first), np.where(alone, total, last), total / stages)
 
 

@@ -90,3 +90,25 @@ def test_documentation_is_information_only(audited):
     report = audited({"README.md": "Needs a CUDA GPU.\n", "docs/ascend.md": "Runs on Ascend, unlike CUDA.\n"})
     assert [(f.file, f.severity) for f in report.findings] == [("README.md", "info")]
     assert report.verdict == "runs today"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("nb.ipynb", '{"cells": 3}'),
+        ("nb.ipynb", '{"cells": [3, {"cell_type": "code", "source": [3, null]}]}'),
+        ("config.json", "[]"),
+        ("config.json", '{"num_hidden_layers": "x", "quantization_config": [1]}'),
+        ("config.json", '{"quantization_config": {"quant_method": 5}}'),
+        ("pyproject.toml", "project = 3"),
+        ("pyproject.toml", "[build-system]\nrequires = 3"),
+    ],
+)
+def test_a_file_of_another_shape_does_no_harm(audited, name, text):
+    assert audited({name: text, "good.py": "x.cuda()\n"}).findings
+
+
+def test_vector_code_for_one_processor_is_told_apart(audited):
+    source = "#ifdef __AVX512F__\nx = _mm512_add_ps(a, b);\n#endif\ny = _mm256_add_ps(a, b);\n"
+    report = audited({"simd.h": source})
+    assert {f.line: f.severity for f in report.findings} == {2: "low", 4: "medium"}

@@ -52,10 +52,18 @@ def package_data(where: str | None = None) -> Path:
     )
 
 
-def read(folder: Path) -> Iterator[KernelTable]:
-    """Every table that the model can express, newest version of each stack."""
+def read(folder: Path, experts: bool = False) -> Iterator[KernelTable]:
+    """Every table that the model can express, newest version of each stack.
+
+    Args:
+        folder: of the package's data.
+        experts: also the fused mixtures of experts of inference engines; their kernels are far slower than the grouped
+            products of training libraries, which stand in for them otherwise.
+    """
     for name, chip in CHIPS.items():
         for family, reader in _READERS.items():
+            if family == "moe" and not experts:
+                continue
             for stack_folder in sorted((folder / name / family).glob("*")):
                 versions = sorted({f.parent for f in stack_folder.glob("*/*.parquet")}, key=_version)
                 if versions and stack_folder.name in ("vllm", "trtllm", "sglang"):

@@ -122,17 +122,9 @@ def predict(acc: Accelerator, table: KernelTable) -> Array:
     )  # fmt: skip
 
 
-def weights(table: KernelTable) -> Array:
-    """What each row counts in a fit: products of the sizes that language models have count twice."""
-    out = np.ones(len(table))
-    if table.family == "gemm":
-        out += np.logical_and.reduce([(table.columns[k] >= 1024) & (table.columns[k] <= 32768) for k in ("n", "k")])
-    return np.asarray(out / out.sum())
-
-
 def fit_tables(
-    tables: Sequence[KernelTable], chips: Callable[[KernelTable], Accelerator] | None = None, rows: int = 1500,
-    evaluations: int = 3000, others: Mapping[str, float] | None = None, hold_out: bool = True,
+    tables: Sequence[KernelTable], chips: Callable[[KernelTable], Accelerator] | None = None, rows: int = 2000,
+    evaluations: int = 4000, others: Mapping[str, float] | None = None, hold_out: bool = True,
 ) -> Fitted:  # fmt: skip
     """One parameter set for some tables of one family, each with the same weight.
 
@@ -150,11 +142,10 @@ def fit_tables(
     of = chips or machine
     small = sum(len(t) for t in tables) < SMALL_TABLE
     halves = [(t, t.where(np.zeros(len(t), dtype=bool))) if small or not hold_out else t.halves() for t in tables]
-    thin = [(of(t), a.thinned(rows)) for t, (a, _) in zip(tables, halves, strict=True) if len(a)]
-    pairs = [(acc, table, weights(table)) for acc, table in thin]
+    pairs = [(of(t), a.thinned(rows)) for t, (a, _) in zip(tables, halves, strict=True) if len(a)]
 
     def loss(parameters: Mapping[str, float]) -> float:
-        errors = [np.abs(log_ratio(acc, table, parameters)) @ weight for acc, table, weight in pairs]
+        errors = [np.abs(log_ratio(acc, table, parameters)).mean() for acc, table in pairs]
         return float(np.mean(errors))
 
     space, kept = SEARCH[family], dict[str, float]()

@@ -26,8 +26,6 @@ _USELESS = 0.45
 """Error above which a fit is dropped and the class speaks for the chip."""
 _ANCHOR = "bf16"
 """The data type that most chips were measured in."""
-_MUCH_BETTER = 1.4
-"""Ratio of errors from which the better described stack becomes a chip's default."""
 _ONE_DIE = 0.2
 """Systematic error, as a logarithm, where only one die was measured and none could be left out."""
 _SAME_FIT = {"fp16": "bf16"}
@@ -101,12 +99,10 @@ def _chip_draft(chip: str, stack: str, result: Fitted, members: Sequence[KernelT
 
 
 def _with_defaults(drafts: list[CardDraft]) -> list[CardDraft]:
-    """The stack that speaks for a chip when none is named: the usual one, unless another is described much better."""
+    """The stack that speaks for a chip when none is named: the first of the usual order that was measured."""
     chosen: dict[tuple[str, str, str], str] = {}
-    for key in dict.fromkeys((d.target, d.result.family, d.result.dtype) for d in drafts):
-        rivals = [d for d in drafts if (d.target, d.result.family, d.result.dtype) == key]
-        best = min(d.result.error for d in rivals)
-        chosen[key] = min((d for d in rivals if d.result.error <= _MUCH_BETTER * best), key=_rank).stack
+    for draft in sorted(drafts, key=_rank):
+        chosen.setdefault((draft.target, draft.result.family, draft.result.dtype), draft.stack)
     return [replace(d, default=chosen[d.target, d.result.family, d.result.dtype] == d.stack) for d in drafts]
 
 

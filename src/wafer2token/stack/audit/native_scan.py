@@ -10,7 +10,9 @@ from wafer2token.stack.audit.model import Site
 _COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
 _STRING = re.compile(r'"(?:\\.|[^"\\\n])*"')
 _NPU_CONDITION = re.compile(r"#\s*(if|ifdef|elif)\b.*(NPU|ASCEND|CANN)")
-_OTHER_CONDITION = re.compile(r"#\s*(if|ifdef)\b.*(USE_ROCM|__HIP|HIP_PLATFORM|MUSA|XPU|USE_MPS)")
+_OTHER_CONDITION = re.compile(
+    r"#\s*(if|ifdef)\b.*(USE_ROCM|__HIP|HIP_PLATFORM|MUSA|XPU|USE_MPS|__AVX|__SSE|__x86_64|__amd64|_M_X64|AVX2|AVX512|SSE2)"
+)
 
 
 def without_comments(source: str) -> str:

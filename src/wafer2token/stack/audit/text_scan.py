@@ -76,17 +76,20 @@ def _listed_requirements(source: str) -> set[str]:
     def collect(value: Any) -> None:
         if isinstance(value, str):
             found.add(value)
-        elif isinstance(value, list):
-            for item in value:
-                collect(item)
-        elif isinstance(value, dict):
-            for item in value.values():
+        elif isinstance(value, (list, dict)):
+            for item in value.values() if isinstance(value, dict) else value:
                 collect(item)
 
-    collect(document.get("project", {}).get("dependencies", []))
-    collect(document.get("project", {}).get("optional-dependencies", {}))
-    collect(document.get("dependency-groups", {}))
-    collect(document.get("build-system", {}).get("requires", []))
+    for path in (
+        ("project", "dependencies"),
+        ("project", "optional-dependencies"),
+        ("dependency-groups",),
+        ("build-system", "requires"),
+    ):
+        value: Any = document
+        for key in path:
+            value = value.get(key) if isinstance(value, dict) else None
+        collect(value)
     return found
 
 
@@ -140,10 +143,11 @@ def notebook_source(source: str) -> str:
     if not isinstance(document, dict):
         raise ValueError("not a notebook")
     lines: list[str] = []
-    for cell in document.get("cells", []):
+    cells = document.get("cells", [])
+    for cell in cells if isinstance(cells, list) else []:
         if isinstance(cell, dict) and cell.get("cell_type") == "code":
             body = cell.get("source", [])
-            text = body if isinstance(body, str) else "".join(str(part) for part in body)
+            text = "".join(map(str, body)) if isinstance(body, list) else str(body)
             lines += ["" if line.lstrip()[:1] in {"%", "!", "?"} else line for line in text.splitlines()]
     return "\n".join(lines)
 
