@@ -36,8 +36,8 @@ def _vllm(name: str, plan: Plan, role: str, stack: str) -> list[str]:
     out = ["vllm serve", name, f"--tensor-parallel-size {plan.tp}"]
     out += [f"--pipeline-parallel-size {plan.pp}"] * (plan.pp > 1) + [f"--data-parallel-size {plan.dp}"] * (plan.dp > 1)
     out += ["--enable-expert-parallel"] * (plan.ep > 1)
-    out += [f"--max-num-seqs {max(plan.max_num_seqs // plan.dp, 1)}"]
-    out += [f"--max-num-batched-tokens {max(plan.max_num_batched_tokens // plan.dp, 1)}"]
+    out += [f"--max-num-seqs {plan.max_num_seqs}"]
+    out += [f"--max-num-batched-tokens {plan.max_num_batched_tokens}"]
     out += [f"--gpu-memory-utilization {plan.memory_utilisation:g}"]
     out += [f"--kv-cache-dtype {plan.kv}"] * (plan.kv in _VLLM_KV)
     if stack == "vllm-ascend":
@@ -59,7 +59,7 @@ def _sglang(name: str, plan: Plan, role: str, stack: str) -> list[str]:
     out = ["python3 -m sglang.launch_server --model-path", name, f"--tp-size {ranks}"]
     out += [f"--dp-size {plan.dp} --enable-dp-attention"] * (plan.dp > 1) + [f"--pp-size {plan.pp}"] * (plan.pp > 1)
     out += [f"--ep-size {plan.ep}"] * (plan.ep > 1)
-    out += [f"--max-running-requests {plan.max_num_seqs}", f"--chunked-prefill-size {plan.max_num_batched_tokens}"]
+    out += [f"--max-running-requests {plan.max_num_seqs * plan.dp}", f"--chunked-prefill-size {plan.max_num_batched_tokens * plan.dp}"]
     out += [f"--mem-fraction-static {plan.memory_utilisation:g}"]
     out += ["--kv-cache-dtype fp8_e4m3"] * (plan.kv == "fp8")
     out += ["--enable-two-batch-overlap"] * plan.overlap + ["--disable-cuda-graph"] * (not plan.graph)

@@ -88,6 +88,11 @@ def known_kernel_stacks() -> set[str]:
     return {c.stack for c in cards if c.subject != "fabric" and c.family not in ("engine", "engine_memory")}
 
 
+def chip_of(on: str) -> str:
+    """The chip id of a system or chip."""
+    return _found(on)[1]
+
+
 def _found(on: str) -> tuple[str, str]:
     """(system id or "", chip id) of a name; InputError names the nearest of both kinds."""
     try:

@@ -136,7 +136,7 @@ def _of_plan(shape: ModelShape, place: Site, plan: Plan, isl: int, osl: int, mon
             wait = alone / (1.0 - load * share) if mode == "together" else alone / (1.0 - load)
             rate = load / cost / chips
             out.append(Option(
-                replace(plan, max_num_seqs=int(b), max_num_batched_tokens=max(plan.max_num_batched_tokens, int(b))), mode, float(b),
+                replace(plan, max_num_seqs=max(math.ceil(b / plan.dp), 1)), mode, float(b),
                 float(wait + t + place.machine.overhead.request_s), float(tpot), float(rate), float(rate * osl), 1e6 * money / float(rate * osl), float(share),
             ))  # fmt: skip
     return out
@@ -226,7 +226,7 @@ def _simulated(shape: ModelShape, on: str, place: Site, option: Option, rate: fl
     for extra in range(3):
         pd = None if option.mode == "together" else (counts[0] + (extra + 1) // 2, counts[1] + extra // 2)
         replicas = counts[1] + extra
-        limits = replace(option.plan, max_num_seqs=int(max(2 * option.batch, 16)))
+        limits = replace(option.plan, max_num_seqs=math.ceil(max(1.1 * option.batch / option.plan.dp, 1)))
         try:
             served = serve(shape, on, isl=isl, osl=osl, rate=rate, slo=slo, plan=limits, replicas=replicas, pd=pd, stack=stack,
                            seed=seed, num_prompts=int(max(n, 20 * rate, 6 * rate * osl * option.tpot_s)), prefix_cache=False)  # fmt: skip

@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wafer2token.catalog import get
+from wafer2token.chip.fits import platform
 from wafer2token.evidence.errors import InfeasibleError, InputError, Problem
 from wafer2token.workload import ModelShape, model
 
-from .machine import Site, site
+from .machine import Site, chip_of, site
 from .memory import Memory, memory
 from .money import cost_per_chip_s, usd_per_mtok
 from .plan import Plan, checked
@@ -98,7 +99,7 @@ def steady_state(
         slo_tpot_s: time per output token that decoding must keep [s].
         plan: of the decoding instance; None: the best of those with the usual expert- or tensor-parallel sizes.
         samples: draw this many; None for the central case (arrays of one).
-        stack: serving engine; None for the platform's usual one.
+        stack: serving engine; None for the one of the platform's published large deployments.
         prefix_hit: share of the prompt found in the prefix cache.
 
     Raises:
@@ -107,6 +108,7 @@ def steady_state(
     if isl < 1 or osl < 1 or not slo_tpot_s > 0 or not 0 <= prefix_hit < 1:
         raise InputError(Problem("lengths and the limit must be above zero, prefix_hit in [0, 1)", got=(isl, osl, slo_tpot_s, prefix_hit)))
     shape = model(model_id)
+    stack = stack or dedicated_stack(on)
     centre = site(on, stack)
     plans = [checked(plan, shape)] if plan else candidates(shape, centre)
     best = _best(shape, centre, plans, isl, osl, slo_tpot_s)
@@ -129,6 +131,15 @@ def steady_state(
         np.broadcast_to(paid_out + paid_in * isl / osl, size), np.broadcast_to(paid_in, size),
         np.broadcast_to(paid_out, size), room, bound, prefill_bound, float(np.nanmedian(ratio)) if ok.any() else float("nan"),
     )  # fmt: skip
+
+
+DEDICATED = {"cuda": "sglang", "cann": "torchair"}
+"""The engine in which a platform's large disaggregated deployments were published (LMSYS, CANN recipes)."""
+
+
+def dedicated_stack(on: str) -> str | None:
+    """The engine of large deployments on the platform of a system or chip; None where none was published."""
+    return DEDICATED.get(platform(get("chip", chip_of(on)).vendor))
 
 
 def prefill_plan(plan: Plan) -> Plan:
@@ -239,9 +250,9 @@ def _crossing(grid: F, tpot: F, slo: float) -> float:
 
 
 def _prefill_rate(shape: ModelShape, place: Site, plan: Plan, isl: int, prefix_hit: float) -> tuple[F, str]:
-    """Prompt tokens per second and chip (cached ones counted), every rank busy with about 16k tokens a step."""
+    """Prompt tokens per second and chip (cached ones counted), every rank busy with prompts of about 16k tokens a step."""
     new = isl * (1.0 - prefix_hit)
-    prompts = max(PROMPT_TOKENS / new, 1.0) * plan.dp
+    prompts = max(PROMPT_TOKENS / isl, 1.0) * plan.dp
     q = min(new, PROMPT_TOKENS)
     step = prefill_step_time(shape, place.machine, plan, np.array([prompts]), np.array([q]), np.array([isl - q]) if q < new else np.array([isl - new]))
     total = np.asarray(step.total)[..., 0]

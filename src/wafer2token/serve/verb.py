@@ -20,7 +20,7 @@ from .memory import Memory, memory
 from .metrics import Summary, summarise
 from .money import cost_per_chip_s, power_per_chip
 from .plan import Plan, checked
-from .predict import POLICY, RESERVE
+from .predict import POLICY, RESERVE, instance_plan
 from .requests import gamma_arrivals, lengths, make, scaled
 from .slo import Objective, parse_slo
 from .steady import usual_formats
@@ -96,7 +96,7 @@ def serve(
         concurrency: requests in flight; without a rate a closed loop.
         trace: file of requests in a published format.
         slo: objectives, ``"ttft=2s,tpot=50ms"``.
-        plan: of one instance, ``"tp=8"`` or engine flags; None: the smallest that fits.
+        plan: of one instance, ``"tp=8"`` or engine flags (limits per data-parallel rank); None: the smallest that fits.
         chips, replicas: how many chips, or instances, share the load (1 instance).
         pd: (prefill, decode) instances of a disaggregated system.
         stack: serving engine; None for the platform's usual one.
@@ -115,8 +115,9 @@ def serve(
     count = replicas or (max(int(chips * place.ranks_per_chip // chosen.ranks), 0) if chips else 1)
     if count < 1:
         raise InfeasibleError(f"{chips:g} chips hold no instance of {chosen.ranks} ranks", f"{chosen.ranks / place.ranks_per_chip:g} chips")
-    pools = pools_of(shape, place, chosen, count, pd, load)
-    cluster = cluster_of(shape, place, pools, router, prefix_cache, concurrency, max_waiting, chosen)
+    whole = instance_plan(chosen)
+    pools = pools_of(shape, place, whole, count, pd, load)
+    cluster = cluster_of(shape, place, pools, router, prefix_cache, concurrency, max_waiting, whole)
     outcome = simulate(load, cluster, until_s)
     return result_of(shape, place, chosen, (pd or (0, count)), pools, outcome, objectives)
 
