@@ -166,7 +166,7 @@ def _table(result: SupplyResult, view: str | None, what: str) -> None:
         row = {"quarter": label}
         row |= {g: f"{v[1][q] / 1e3:,.0f}" for g, v in groups.items()}
         row |= {} if view else {"ascend": _thousands(*total[:, q]), "usable": _thousands(*usable[:, q])}
-        row["binds"] = ", ".join(f"{s} {shares[s][q]:.0%}" for s in order if shares[s][q] >= 0.01)
+        row["binds"] = ", ".join(f"{_stage(result, s, q)} {shares[s][q]:.0%}" for s in order if shares[s][q] >= 0.01)
         more = f" +{len(resting[q]) - 1}" if len(resting[q]) > 1 else ""
         row["assumed"] = resting[q][0] + more if resting[q] else "-"
         rows.append(row)
@@ -178,6 +178,14 @@ def _table(result: SupplyResult, view: str | None, what: str) -> None:
          note=_yearly(result))  # fmt: skip
     for name, text in result.inputs.changed.items():
         click.echo(f"set: {name} = {text}", err=True)
+
+
+def _stage(result: SupplyResult, stage: str, q: int) -> str:
+    """A stage's name; dies with the tool class that most often held their wafers back, where one does in a twentieth of
+    the samples."""
+    held = {name: float(share[q]) for name, share in result.dies_held_by.items()}
+    worst = max(held, key=lambda name: held[name])
+    return f"{stage} ({worst})" if stage == "dies" and held[worst] >= 0.05 else stage
 
 
 def _yearly(result: SupplyResult) -> str:

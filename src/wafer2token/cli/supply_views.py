@@ -155,25 +155,32 @@ def flows(result: SupplyResult) -> View:
 
 
 def tools(result: SupplyResult) -> View:
-    """The lithography ceiling beside the claimed wafers."""
+    """The tool classes beside the claimed wafers: what the scanners carry, what is made, which class holds it back."""
     import numpy as np
 
-    from wafer2token.supply.tools import lithography_ceiling
+    from wafer2token.supply.tools import CLASSES, lithography_ceiling
 
-    found = lithography_ceiling(result.inputs)
+    found, limits, history = lithography_ceiling(result.inputs), result.limits, result.timeline.history
     rows: Rows = []
     for q, label in enumerate(result.quarters):
-        row: dict[str, Any] = {"quarter": label, "over": float(found.over[q]), "over_text": f"{found.over[q]:.0%}"}
+        row: dict[str, Any] = {"quarter": label, "over": float(found.over[q]), "binds": float(limits.binds[:, history + q].mean())}
         for name in ("scanners", "carried", "claimed", "share_needed"):
             values = np.quantile(getattr(found, name)[:, q], LEVELS)
             row |= {f"{name}_p{p}": float(v) for p, v in zip((5, 50, 95), values, strict=True)}
-            scale = {"share_needed": "{:.0%}", "scanners": "{:,.0f}"}.get(name, "")
-            row[name] = " - ".join(scale.format(v) if scale else f"{v / 1e3:,.0f}" for v in values)
+            row[name] = " - ".join(f"{v:,.0f}" if name == "scanners" else f"{v / 1e3:,.0f}" for v in values)
+        made = np.quantile(limits.made[:, history + q], (0.05, 0.5))
+        shares = {name: float(limits.share(name)[history + q]) for name in CLASSES}
+        row |= {"made_p5": float(made[0]), "made_p50": float(made[1]), "made": f"{made[0]:.0%} - {made[1]:.0%}"}
+        row |= {f"held.{name}": share for name, share in shares.items()}
+        row |= {f"tools.{name}_p50": float(np.median(limits.tools[name][:, history + q])) for name in CLASSES}
+        worst = max(shares, key=lambda name: shares[name])
+        row["held"] = f"{worst} {shares[worst]:.0%}" if shares[worst] >= 0.005 else "-"
         rows.append(row)
-    columns = {"quarter": "quarter", "scanners": "scanners", "carried": "carry [k wafers/month]",
-               "claimed": "claimed [k/month]", "share_needed": "scanners needed", "over_text": "claim over"}  # fmt: skip
-    note = "p5 - p50 - p95; only immersion scanners have a public count, so companion tools may bind lower"
-    return rows, columns, "the lithography ceiling", note
+    columns = {"quarter": "quarter", "scanners": "scanners", "carried": "carry [k/month]", "claimed": "claimed [k/month]",
+               "made": "made of it", "held": "held back by"}  # fmt: skip
+    note = ("p5 - p50 - p95, made p5 - p50 of the wafers claimed; only immersion scanners have a public count, their share on 7 nm, "
+            "the headroom of the other classes and ageing are assumed")  # fmt: skip
+    return rows, columns, "tools and the wafers they carry", note
 
 
 def cost(result: SupplyResult) -> View:

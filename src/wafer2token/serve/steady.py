@@ -250,9 +250,9 @@ def _crossing(grid: F, tpot: F, slo: float) -> float:
 
 
 def _prefill_rate(shape: ModelShape, place: Site, plan: Plan, isl: int, prefix_hit: float) -> tuple[F, str]:
-    """Prompt tokens per second and chip (cached ones counted), every rank busy with about 16k tokens a step."""
+    """Prompt tokens per second and chip (cached ones counted), every rank busy with prompts of about 16k tokens a step."""
     new = isl * (1.0 - prefix_hit)
-    prompts = max(PROMPT_TOKENS / new, 1.0) * plan.dp
+    prompts = max(PROMPT_TOKENS / isl, 1.0) * plan.dp
     q = min(new, PROMPT_TOKENS)
     step = prefill_step_time(shape, place.machine, plan, np.array([prompts]), np.array([q]), np.array([isl - q]) if q < new else np.array([isl - new]))
     total = np.asarray(step.total)[..., 0]

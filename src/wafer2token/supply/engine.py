@@ -13,15 +13,15 @@ from numpy.typing import NDArray
 
 from wafer2token import catalog
 from wafer2token.evidence.sampling import draw
-from wafer2token.fab.capacity import fleet
 from wafer2token.package.hbm import stacks_per_month
 from wafer2token.supply.dies import NodeYield, node_yield
 from wafer2token.supply.door import POOLS, Door, Recipe, Starts, allocate, binding_stage
 from wafer2token.supply.inputs import Inputs
 from wafer2token.supply.timeline import QUARTER_S
+from wafer2token.supply.tools import LINES, ToolLimits, tool_limits
 
 Array = NDArray[np.float64]
-USES = ("ascend_910", "ascend_950", "cambricon", "hygon", "phones", "lost")
+USES = ("ascend_910", "ascend_950", "cambricon", "hygon", "phones", "lost", "unmade")
 
 
 @dataclass(frozen=True)
@@ -59,29 +59,15 @@ def shares(inputs: Inputs) -> dict[str, Array]:
             "phones": np.clip(1.0 - ascend - cambricon - hygon, 0.0, 1.0)}  # fmt: skip
 
 
-def capacity(inputs: Inputs, name: str) -> Array:
-    """Wafers out per quarter of a line, [samples, history + quarters].
-
-    With tools served it is what the claimant says. Where service is cut, the line loses `tool_ageing` a year and grows
-    only by the share of the planned growth that domestic tools carry (fleet dynamics of tools, in wafers).
-    """
-    planned = inputs.all(name) * QUARTER_S
-    served = np.clip(inputs.all("tool_service"), 0.0, 1.0)
-    if np.all(served == 1.0):
-        return planned
-    loss = (1.0 - np.exp(-inputs.all("tool_ageing") * QUARTER_S)) * (1.0 - served)
-    carried = served + (1.0 - served) * np.clip(inputs.all("domestic_tool_share"), 0.0, 1.0)
-    growth = np.diff(planned, axis=1)
-    arrivals = np.where(growth > 0, growth * carried[:, 1:], growth)
-    return np.concatenate([planned[:, :1], np.maximum(fleet(planned[:, 0], arrivals, loss[:, 1:]), 0.0)], axis=1)
-
-
-def split_wafers(inputs: Inputs) -> dict[str, Array]:
-    """Wafers out per quarter by use, [samples, history + quarters]; the uses sum to all wafers."""
+def split_wafers(inputs: Inputs, limits: ToolLimits | None = None) -> dict[str, Array]:
+    """Wafers by use, [samples, history + quarters]; the uses sum to the wafers claimed, "unmade" being those that the
+    tools do not carry. The lines share the limit of the tools in proportion."""
+    made = (limits or tool_limits(inputs)).made
     share = shares(inputs)
     loss = inputs.all("wafer_loss")
-    shared = capacity(inputs, "smic_wafers") + capacity(inputs, "huahong_wafers")
-    own = capacity(inputs, "huawei_fab_wafers")
+    planned = {name: inputs.all(name) * QUARTER_S for name in LINES}
+    shared = (planned["smic_wafers"] + planned["huahong_wafers"]) * made
+    own = planned["huawei_fab_wafers"] * made
     own_ascend = np.clip(inputs.all("huawei_fab_ascend_share"), 0.0, 1.0)
     ascend = (shared * share["ascend"] + own * own_ascend) * (1.0 - loss)
     newer = np.clip(inputs.all("share_950"), 0.0, 1.0)
@@ -92,6 +78,7 @@ def split_wafers(inputs: Inputs) -> dict[str, Array]:
         "hygon": shared * share["hygon"] * (1.0 - loss),
         "phones": (shared * share["phones"] + own * (1.0 - own_ascend)) * (1.0 - loss),
         "lost": (shared + own) * loss,
+        "unmade": np.asarray(sum(planned.values())) * (1.0 - made),
     }
 
 
@@ -148,11 +135,11 @@ def _share_of_2024q4() -> float:
     return 91.0 / 92.0
 
 
-def supplies(inputs: Inputs) -> Supplies:
-    """Everything that arrives, from the inputs alone."""
+def supplies(inputs: Inputs, limits: ToolLimits | None = None) -> Supplies:
+    """Everything that arrives, from the inputs alone; limits of the tools where they are known already."""
     history = inputs.timeline.history
     lag = lag_quarters(inputs)
-    wafers = split_wafers(inputs)
+    wafers = split_wafers(inputs, limits)
     node = node_yield(inputs)
     old, new = node.gross_910b[:, None] * node.usable_910b, node.gross_950[:, None] * node.usable_950
     dies = {use: delayed(wafers[use] * old, lag, history) for use in ("cambricon", "hygon")}

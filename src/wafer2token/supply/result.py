@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 
 from wafer2token.evidence.errors import InputError, unknown
 from wafer2token.supply.door import STAGES
-from wafer2token.supply.engine import Packaging, Supplies
+from wafer2token.supply.engine import Packaging, Supplies, lag_quarters
 from wafer2token.supply.fleet import BASES, MAKERS, PATHWAYS, Key, Worth, owner_shares
 from wafer2token.supply.inputs import Inputs
 from wafer2token.supply.timeline import QUARTER_S, Timeline
+from wafer2token.supply.tools import CLASSES, ToolLimits
 
 Array = NDArray[np.float64]
 VIEWS = ("chip", "pathway", "owner", "maker")
@@ -36,6 +37,7 @@ class SupplyResult:
     seed: int
     fingerprint: str
     inputs: Inputs = field(repr=False)
+    limits: ToolLimits = field(repr=False)
     arriving: Supplies = field(repr=False)
     packaging: Packaging = field(repr=False)
     others: Mapping[str, Array] = field(repr=False)
@@ -78,6 +80,16 @@ class SupplyResult:
     def binding_share(self) -> dict[str, Array]:
         """Share of samples in which each stage binds, by quarter."""
         return {stage: np.asarray((self.binding == i).mean(axis=0)) for i, stage in enumerate(STAGES)}
+
+    @cached_property
+    def dies_held_by(self) -> dict[str, Array]:
+        """Share of samples in which dies bind and the wafers behind them, a lag before, were held by a tool class, by
+        quarter; what is left of the share of dies is the capacity claimed, its split and its yield."""
+        lag = np.round(lag_quarters(self.inputs)).astype(int)
+        columns = self.timeline.history + np.arange(len(self.quarters))[None, :] - lag[:, None]
+        rows = np.arange(self.samples)[:, None]
+        held = self.limits.binds[rows, columns] & (self.binding == STAGES.index("dies"))
+        return {name: np.asarray((held & (self.limits.least[rows, columns] == i)).mean(axis=0)) for i, name in enumerate(CLASSES)}
 
     @cached_property
     def _arrays(self) -> dict[str, tuple[Array, str]]:
@@ -159,6 +171,7 @@ class SupplyResult:
             "quarters": list(self.quarters),
             "stages": list(STAGES),
             "binding_share": {stage: share.tolist() for stage, share in self.binding_share.items()},
+            "dies_held_by": {name: share.tolist() for name, share in self.dies_held_by.items()},
             "series": series,
             "set": dict(self.inputs.changed),
             "assumed_inputs": [name for name, card in self.inputs.cards.items() if card.value.grade == "assumed"],
@@ -201,6 +214,9 @@ def _named(result: SupplyResult) -> Iterator[tuple[str, tuple[Array, str]]]:
     history = result.timeline.history
     for use, wafers in result.arriving.wafers.items():
         yield f"wafers.{use}", (wafers[:, history:], "wafer/quarter")
+    for name, carried in result.limits.carried.items():
+        yield f"tools.carry.{name}", (carried[:, history:], "wafer/month")
+        yield f"tools.{name}", (result.limits.tools[name][:, history:], "tool")
     for kind, dies in result.arriving.dies.items():
         yield f"dies.arriving.{kind}", (dies, "die/quarter")
     for source, stacks in result.arriving.stacks.items():

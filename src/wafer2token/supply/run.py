@@ -14,6 +14,7 @@ from wafer2token.supply.inputs import Inputs, read_inputs
 from wafer2token.supply.result import SupplyResult
 from wafer2token.supply.scenario import ACTUAL, Scenario, check, check_expected, read_scenario
 from wafer2token.supply.timeline import Timeline
+from wafer2token.supply.tools import tool_limits
 
 Progress = Callable[[str], None]
 
@@ -63,7 +64,8 @@ def evaluate(inputs: Inputs, plan: Scenario | None = None, progress: Progress | 
     """Runs the model on given inputs: the same arrays in, the same result out."""
     step = progress or (lambda name: None)
     step("wafers and dies")
-    planned = engine.supplies(inputs)
+    limits = tool_limits(inputs)
+    planned = engine.supplies(inputs, limits)
     step("packages")
     packaging = engine.package(inputs, planned)
     arriving = engine.settle(inputs, planned, packaging.taken)
@@ -78,6 +80,7 @@ def evaluate(inputs: Inputs, plan: Scenario | None = None, progress: Progress | 
         seed=inputs.seed,
         fingerprint=catalog.fingerprint(),
         inputs=inputs,
+        limits=limits,
         arriving=arriving,
         packaging=packaging,
         others=others,

@@ -57,7 +57,9 @@ def levers(inputs: Inputs) -> list[Lever]:
 
     def scanners(now: Inputs) -> Mapping[str, Array]:
         share = np.maximum(now.all("ascend_share"), 1e-9)
-        return {"smic_wafers": now.all("smic_wafers") + wafers[:, None], "ascend_share": _diluted(now, share, wafers)}
+        working = np.maximum(now.all("immersion_share")[:, :1], 1e-9)
+        return {"smic_wafers": now.all("smic_wafers") + wafers[:, None], "ascend_share": _diluted(now, share, wafers),
+                "immersion_fleet": now.values["immersion_fleet"] + 1.0 / working}  # fmt: skip
 
     return [
         Lever("scanner", "immersion scanner working for Ascend", ones, scanners),
@@ -114,7 +116,7 @@ class Knock:
     first_below_half: str
 
 
-KNOCK_OUTS = ("no_die_bank", "no_foreign_hbm", "hbm_gone", "no_dutch_service", "tighter_2026")
+KNOCK_OUTS = ("no_die_bank", "no_foreign_hbm", "hbm_gone", "no_dutch_service", "no_us_service", "no_foreign_service", "tighter_2026")
 
 
 def knock_outs(result: SupplyResult, scenarios: Sequence[str] = KNOCK_OUTS) -> list[Knock]:

@@ -120,10 +120,10 @@ class CannotExpressError(Exception):
     """Raised inside the reader with the reason."""
 
 
-def read_cases(records: Iterable[Record]) -> tuple[list[Case], list[Refused]]:
-    """Cases and refusals. Shapes that a record names without dimensions are taken from a record that has them."""
+def read_cases(records: Iterable[Record], pool: Iterable[Record] = ()) -> tuple[list[Case], list[Refused]]:
+    """Cases and refusals. Shapes that a record names without dimensions are taken from a record, or one of ``pool``, that has them."""
     records = list(records)
-    shapes = known_shapes(records)
+    shapes = known_shapes([*records, *pool])
     lists_chunks = {_title(r) for r in records if {"vpp", "schedule"} & set(r.get("parallelism") or {})}
     cases, refused = [], []
     for record in records:

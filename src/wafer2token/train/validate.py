@@ -103,7 +103,7 @@ def _unflatten(row: Mapping[str, str]) -> dict[str, Any]:
     }
     record |= {
         "id": pid,
-        "family": row.get("family") or pid.rsplit("-", 1)[0],
+        "family": row.get("family") or pid.split("-")[0],
         "source": {"title": row.get("source") or ""},
     }
     record["hardware"] = {"chip_key": row.get("chip"), "chip": row.get("chip"), "n_devices": value("n_devices")}
@@ -132,7 +132,7 @@ def validate(points: str | Path | Sequence[Mapping[str, Any]] | None = None) -> 
 
 def prepare_all(records: Iterable[Mapping[str, Any]]) -> tuple[list[Prepared], list[Point]]:
     """Cases ready to be priced, and the refusals as skipped points."""
-    cases, refused = read_cases(records)
+    cases, refused = read_cases(records, shipped())
     skipped = [Point(r.id, r.family.split("/")[0], r.measured, unit=r.unit, skipped=r.reason) for r in refused]
     pool = cases if records is shipped() else [*cases, *read_cases(shipped())[0]]
     ready = []
