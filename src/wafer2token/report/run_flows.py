@@ -32,20 +32,25 @@ def chain_flow(flows: Mapping[str, float], tokens_per_chip: float | None) -> tup
     bank = flows.get("dies.arriving.bank", 0.0)
     from_stock = max(used - usable - bank, 0.0)
     kept = max(usable + bank - used, 0.0)
+    wafers = sum(flows.get(f"wafers.{kind}", 0.0) for kind in new)
     nodes: list[Node] = [
+        {"name": "wafers for Ascend", "kind": "flow", "text": f"{plain(wafers)} wafers started"},
         {"name": "dies leaving the fab", "kind": "flow", "text": f"{plain(usable + scrap)} dies"},
         {"name": "scrapped dies", "kind": "loss", "text": plain(scrap)},
         {"name": "usable dies", "kind": "flow", "text": plain(usable + bank + from_stock)},
         {"name": "lost in packaging", "kind": "loss", "text": plain(lost)},
         {"name": "chips", "kind": "flow", "text": f"{plain(sum(chips.values()))} chips"},
     ]
-    links = [("dies leaving the fab", "usable dies", usable), ("dies leaving the fab", "scrapped dies", scrap),
+    links = [("wafers for Ascend", "dies leaving the fab", usable + scrap if wafers else 0.0),
+             ("dies leaving the fab", "usable dies", usable), ("dies leaving the fab", "scrapped dies", scrap),
              ("usable dies", "lost in packaging", lost), ("usable dies", "chips", sum(in_chips.values()))]  # fmt: skip
     for name, kind, value, inward in (("foreign dies arriving", "outside", bank, True), ("dies from stock", "stock", from_stock, True),
                                       ("kept for later", "stock", kept, False)):  # fmt: skip
         if value > 0:
             nodes.append({"name": name, "kind": kind, "text": plain(value)})
             links.append((name, "usable dies", value) if inward else ("usable dies", name, value))
+    if not wafers:
+        nodes = nodes[1:]
     for chip, dies in in_chips.items():
         nodes.append({"name": name_of(chip), "kind": "use", "text": f"{plain(chips[chip])} chips"})
         links.append(("chips", name_of(chip), dies))

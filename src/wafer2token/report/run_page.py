@@ -88,7 +88,7 @@ def _supply(result: RunResult) -> list[Section]:
         if year in facts["flows"]:
             nodes, links = chain_flow(facts["flows"][year], tokens_per_chip(result))
             text = (f"Mean flows of {year} in dies: what leaves the fab, what the foreign stock adds, what is lost, which chips result, "
-                    "and how many tokens per second they could decode.")  # fmt: skip
+                    "and how many tokens per second the 910C among them could decode at the rate below.")  # fmt: skip
             out.append(
                 Section("flow", f"From wafers to tokens, {year}", text, sankey(nodes, links, unit="dies"), level=3)
             )

@@ -94,7 +94,7 @@ def chip_gap(graph: Graph) -> list[Verdict]:
             path = next(p for p in paths if p in dict(card.numbers()))
             leaf = graph.leaf(f"chip.{chip_id}.{path}")
             shipped = _day(card.first_ship)
-            shipped_words = f"first shipment {card.first_ship}"
+            shipped_words = f"first shipment {str(card.first_ship).replace('..', ' to ')}"
             name = f"claims.S4-019.{chip_id}_{path.replace('.', '_')}_gap"
             graph.add(
                 name,

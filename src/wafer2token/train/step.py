@@ -16,7 +16,7 @@ from wafer2token.train.communication import layer_traffic, step_traffic
 from wafer2token.train.layer import Work, expansion_seconds, head_work, layer_work, nothing
 from wafer2token.train.plan import OFFLOADS, RECOMPUTE, SCHEDULES, Plan, PlanTable
 from wafer2token.train.schedules import bubble_seconds
-from wafer2token.train.stage import held, mix, split
+from wafer2token.train.stage import Held, held, mix, split
 from wafer2token.workload import ModelShape
 
 Array = np.ndarray
@@ -95,7 +95,7 @@ def parts_of_step(
         acc: accelerator of `chip`; fab: links of `fabric`; domain: ranks of one scale-up domain.
         imbalance: load of the busiest expert rank over the mean, >= 1.
     """
-    pp, tp, dp = (np.asarray(getattr(plan, n), float) for n in ("pp", "tp", "dp"))
+    pp, tp = (np.asarray(getattr(plan, n), float) for n in ("pp", "tp"))
     expand = np.zeros_like(pp * tp)
     layer, traffic = nothing(pp * tp), [np.zeros_like(pp * tp) for _ in range(6)]
     for kind, everywhere, middle in mix(shape):
@@ -111,16 +111,6 @@ def parts_of_step(
     layers = split(shape, pp, np.asarray(plan.vpp))
     mine = held(shape, plan, "body")
     outer = step_traffic(shape, fab, domain, plan, seq_len, mine, layers.body, gradient_bytes)
-    zero = np.asarray(plan.zero)
-    shard = np.where(np.asarray(plan.shard) > 0, plan.shard, dp * np.asarray(plan.cp, float))
-    copies = np.maximum(
-        dp * np.asarray(plan.cp, float) * tp / (np.asarray(plan.ep, float) * np.asarray(plan.etp, float)), 1.0
-    )
-    updated = np.where(
-        zero >= 1, (mine.dense + mine.embedding) / shard + mine.expert / np.minimum(copies, shard), mine.total
-    )
-    optimizer = kernels.memory_time(acc, ADAM_BYTES * updated)
-    slow = np.where(np.asarray(plan.offload) == OFFLOADS.index("optimizer"), acc.hbm_bytes_per_s / host_link(acc), 1.0)
     heads = np.full_like(pp * tp, 1.0 + shape.num_nextn_predict_layers)
     tensor_f, tensor_b, context_f, context_b, dispatch_f, dispatch_b = traffic
     return Parts(
@@ -137,7 +127,7 @@ def parts_of_step(
         outer.p2p,
         outer.reduce,
         outer.gather,
-        optimizer * slow,
+        _optimizer_seconds(acc, plan, mine),
         layers.body,
         layers.last,
         layers.mean,
@@ -145,6 +135,17 @@ def parts_of_step(
         np.full_like(pp * tp, float(fused_attention)),
         expand,
     )
+
+
+def _optimizer_seconds(acc: Any, plan: PlanTable | Plan, mine: Held) -> Array:
+    """The optimizer's pass over the parameters that one rank updates, over the host link where its state is offloaded."""
+    tp, cp, dp, ep, etp = (np.asarray(getattr(plan, n), float) for n in ("tp", "cp", "dp", "ep", "etp"))
+    shard = np.where(np.asarray(plan.shard) > 0, plan.shard, dp * cp)
+    copies = np.maximum(dp * cp * tp / (ep * etp), 1.0)
+    shared = (mine.dense + mine.embedding) / shard + mine.expert / np.minimum(copies, shard)
+    seconds = kernels.memory_time(acc, ADAM_BYTES * np.where(np.asarray(plan.zero) >= 1, shared, mine.total))
+    offloaded = np.asarray(plan.offload) == OFFLOADS.index("optimizer")
+    return np.asarray(seconds * np.where(offloaded, acc.hbm_bytes_per_s / host_link(acc), 1.0))
 
 
 def host_link(acc: Any) -> float:

@@ -200,7 +200,7 @@ def _reach(driver: Mapping[str, Any], key: str, centre: float) -> list[float]:
     return sorted((start, here))
 
 
-_VERDICTS = (("holds", "good"), ("open", "open"), ("does not", "bad"))
+_VERDICTS = (("holds", "good"), ("open", "open"), ("fails", "bad"))
 
 
 def _shares_of(claim: Mapping[str, Any]) -> list[tuple[str, float, str]]:
