@@ -21,6 +21,7 @@ PATHWAYS = ("domestic", "proxy_fab", "licensed", "smuggled", "rented")
 BASES = ("bf16", "8bit", "bandwidth")
 REFERENCE = "h100_sxm"
 MAKERS = {
+    "ascend_910": "Huawei",
     "ascend_910b1": "Huawei",
     "ascend_910c": "Huawei",
     "ascend_950pr": "Huawei",
@@ -34,6 +35,13 @@ MAKERS = {
     "h800_sxm": "NVIDIA",
 }
 Key = tuple[str, str]
+EARLIER = {
+    ("a800_sxm", "licensed"): ("a800_stock", -3),
+    ("h800_sxm", "licensed"): ("h800_stock", -3),
+    ("ascend_910", "domestic"): ("ascend_910_stock", -8),
+    ("ascend_910b1", "domestic"): ("ascend_910b_stock", -2),
+}
+"""(chip, pathway) -> the input that counts it before 2024, and the quarter of the history in which it stands as delivered."""
 
 
 def deliveries(inputs: Inputs, packaged: Packaging, others: Mapping[str, Array]) -> dict[Key, Array]:
@@ -59,13 +67,13 @@ def deliveries(inputs: Inputs, packaged: Packaging, others: Mapping[str, Array])
     out[REFERENCE, "licensed"] = arriving["frontier"]
     out[REFERENCE, "smuggled"] = arriving["smuggled"]
     zero = np.zeros_like(single_units)
-    return out | {("a800_sxm", "licensed"): zero, ("h800_sxm", "licensed"): zero}
+    return out | dict.fromkeys((key for key in EARLIER if key not in out), zero)
 
 
 def in_service(inputs: Inputs, delivered: Mapping[Key, Array]) -> dict[Key, Array]:
     """Chips in service at the end of each quarter by (chip, pathway): less failures and retirements.
 
-    A800 and H800 count as delivered in the middle of 2023; deliveries of Ascend before 2024 are not known and not counted.
+    What came before the first quarter counts as delivered at once in the quarter that EARLIER names for it.
     """
     loss = 1.0 - np.exp(-inputs.now("attrition") * QUARTER_S)
     life = inputs.one("service_life") / QUARTER_S
@@ -73,9 +81,9 @@ def in_service(inputs: Inputs, delivered: Mapping[Key, Array]) -> dict[Key, Arra
     out = {}
     for key, units in delivered.items():
         earlier = np.zeros((inputs.samples, inputs.timeline.history))
-        stock = {"a800_sxm": "a800_stock", "h800_sxm": "h800_stock"}.get(key[0])
-        if stock is not None:
-            earlier[:, -3] = inputs.one(stock)
+        if key in EARLIER:
+            stock, quarter = EARLIER[key]
+            earlier[:, quarter] = inputs.one(stock)
         out[key] = survival.of(np.concatenate([earlier, units], axis=1))
     return out
 
