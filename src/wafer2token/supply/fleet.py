@@ -24,6 +24,7 @@ MAKERS = {
     "ascend_910b1": "Huawei",
     "ascend_910c": "Huawei",
     "ascend_950pr": "Huawei",
+    "ascend_950dt": "Huawei",
     "mlu590": "Cambricon",
     "hygon_k100_ai": "Hygon",
     "h20": "NVIDIA",
@@ -38,7 +39,7 @@ Key = tuple[str, str]
 def deliveries(inputs: Inputs, packaged: Packaging, others: Mapping[str, Array]) -> dict[Key, Array]:
     """Chips delivered per quarter by (chip, pathway), [samples, quarters].
 
-    A package of bank dies counts as proxy_fab, in the proportion in which bank dies were used that quarter.
+    A 950 on HiZQ stacks is a 950DT, else a 950PR. A package of bank dies counts as proxy_fab, in the proportion in which bank dies were used that quarter.
     """
     attach, singles = inputs.now("attach_yield"), np.clip(inputs.now("share_910b"), 0.0, 1.0)
     single_units = packaged.starts_pairs * singles * 2.0 * np.sqrt(attach)
@@ -48,7 +49,9 @@ def deliveries(inputs: Inputs, packaged: Packaging, others: Mapping[str, Array])
     for chip, units in (("ascend_910b1", single_units), ("ascend_910c", dual_units)):
         out[chip, "domestic"] = units * (1.0 - packaged.from_bank)
         out[chip, "proxy_fab"] = units * packaged.from_bank
-    out["ascend_950pr", "domestic"] = packaged.starts_950 * attach
+    newer = packaged.starts_950 * attach
+    out["ascend_950pr", "domestic"] = newer * (1.0 - packaged.hizq_share)
+    out["ascend_950dt", "domestic"] = newer * packaged.hizq_share
     out["mlu590", "domestic"] = others["cambricon.units"]
     out["hygon_k100_ai", "domestic"] = others["hygon.units"]
     out["h20", "licensed"] = arriving["h20"]
