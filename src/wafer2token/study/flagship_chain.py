@@ -124,7 +124,7 @@ def lag(graph: Graph, details: Mapping[str, Any]) -> list[Verdict]:
         growth = graph.values[name] - graph.values[initial]
         holds = (growth > graph.values[error]) if wider else (np.abs(growth) <= graph.values[error])
         out.append(judge(graph, "S1-032", f"after {months} months the gap {words}", claimed, name, holds,
-                         "computed is the lag then; no slowdown below 1; diffusion between none and what holds today's lag steady"))  # fmt: skip
+                         f"computed is the lag then; slowdown of {k.split('.')[2]} at equal peak, none below 1; diffusion between none and what holds today's lag steady"))  # fmt: skip
     return out
 
 

@@ -229,7 +229,7 @@ def _named(result: SupplyResult) -> Iterator[tuple[str, tuple[Array, str]]]:
     yield "dies.stock.ascend_910", (packed.stock_910, "die")
     yield "dies.stock.ascend_950", (packed.stock_950, "die")
     yield "stacks.stock", (packed.stock_stacks, "stack")
-    for pool, stacks in packed.stacks_by_pool.items():
+    for pool, stacks in packed.stacks_by_generation.items():
         yield f"stacks.stock.{pool}", (stacks, "stack")
     yield "dies.used", (np.asarray(sum(packed.dies_used.values())), "die/quarter")
     yield "starts.950", (packed.starts_950, "package/quarter")

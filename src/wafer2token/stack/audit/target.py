@@ -23,6 +23,7 @@ class Limit:
     grade: str
     sources: tuple[str, ...]
     note: str = ""
+    from_memory: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,10 @@ def _limits(document: dict[str, Any], generation: str) -> dict[str, Limit]:
             raise EvidenceError(f"limit {entry['name']}: no source or no grade")
         unit = str(entry["value"]).partition(" ")[2] or "1"
         value = parse_quantity(entry["value"], unit)
-        limit = Limit(entry["name"], value, entry["generation"], entry["grade"], sources, entry.get("note", ""))
+        limit = Limit(
+            entry["name"], value, entry["generation"], entry["grade"], sources,
+            entry.get("note", ""), entry.get("from_memory", False),
+        )  # fmt: skip
         if entry["generation"] == generation or limit.name not in found:
             found[limit.name] = limit
     return found
