@@ -12,7 +12,7 @@ import numpy.typing as npt
 from wafer2token.catalog import all_cards, get
 from wafer2token.evidence.errors import EvidenceError, InfeasibleError, InputError, Problem
 from wafer2token.evidence.number import Number
-from wafer2token.train.calibration import Calibrated, calibrated, family_of, stack_of, vendor_of
+from wafer2token.train.calibration import Calibrated, calibrated, family_of, planner, stack_of, vendor_of
 from wafer2token.train.failures import DAY_S, availability, reliability_card
 from wafer2token.train.machine import Machine, machine, with_scale_out
 from wafer2token.train.memory import GIB, memory
@@ -233,10 +233,10 @@ def _batch(
     """Sequence length and global batch, with what was assumed about them."""
     assumed: tuple[str, ...] = ()
     if seq_len is None:
-        seq_len = 4096
+        seq_len = round(planner("seq_len"))
         assumed += (f"sequences of {seq_len} tokens",)
     if global_batch is None:
-        tokens_per_step = max(2**24, chips * 1024)
+        tokens_per_step = round(max(planner("step_tokens"), chips * planner("step_tokens_per_chip")))
         global_batch = _round_batch(max(tokens_per_step // seq_len, 1), chips)
         assumed += (f"{global_batch} sequences per step ({global_batch * seq_len / 1e6:.1f}M tokens)",)
     if seq_len < 1 or global_batch < 1:
