@@ -19,6 +19,7 @@ from wafer2token.stack.audit.rules import RuleBook, load_rules
 from wafer2token.stack.audit.scan import scan_files
 from wafer2token.stack.audit.target import Target
 from wafer2token.stack.audit.target import target as find_target
+from wafer2token.stack.audit.together import told_once
 from wafer2token.stack.audit.versions import lags, required
 
 SCHEMA = 1
@@ -137,10 +138,13 @@ def judge_all(
     """The findings of all files, most severe first, and those that comments silence."""
     findings: list[Finding] = []
     ignored: list[Ignored] = []
+    modules: list[str] = []
     for scan in scans:
+        modules += [scan.file] if scan.file.endswith(".py") else []
         kept, silenced = judge(scan, book, scan.file in dead, entered, target.generation)
         findings += kept
         ignored += silenced
+    findings = told_once(findings, modules)
     findings.sort(key=lambda f: (-rank(f.severity), f.file, f.line, f.rule))
     return findings, sorted(ignored, key=lambda i: (i.finding.file, i.finding.line, i.finding.rule))
 
