@@ -97,7 +97,8 @@ def audit(
             that nothing in the project reaches are marked and count in full.
         max_bytes: larger files are passed over.
         trace: a Hugging Face config.json, or ``module:factory`` in ``path``, to trace on fake tensors (needs torch).
-        efficiency: what to expect of the chip's software, as a function of the chip id; the room's own cards by default.
+        efficiency: what to expect of the chip's software, as a function of the chip id; by default the room's
+            progress curves and calibrations.
         price: seconds of a traced call on the chip (``trace.Call``); by default the roofline of the chip's card.
         graph_sizes: how many batch sizes are captured as graphs, for the stream budget of a config.json.
 
@@ -126,7 +127,7 @@ def audit(
         effort=estimate(findings),
         coverage=operator_coverage(scans, aim),
         versions={"required": required(scans, aim.wheel), "lags": [lag.to_dict() for lag in lags().values()]},
-        efficiency=dict(efficiency(aim.chip) if efficiency else expected_efficiency(findings)),
+        efficiency=dict(efficiency(aim.chip) if efficiency else expected_efficiency(findings, aim.chip)),
         trace=traced,
         counts={s: sum(f.severity == s for f in findings) for s in reversed(SEVERITIES)},
     )
