@@ -6,7 +6,7 @@ from scipy.stats import spearmanr
 
 from wafer2token.evidence.number import Number
 from wafer2token.study.graph import Graph
-from wafer2token.study.sensitivity import rank_correlation, tornado
+from wafer2token.study.sensitivity import chance_correlation, explained, rank_correlation, tornado
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=3, max_size=40))
@@ -27,3 +27,14 @@ def test_tornado_ranks_the_driver_first():
     drivers = tornado(g, "out")
     assert [d.name for d in drivers] == ["b", "a"]
     assert drivers[0].low < drivers[0].high
+
+
+def test_a_number_that_moves_nothing_is_no_driver():
+    g = Graph(500, 1)
+    for i in range(20):
+        g.leaf(f"n{i}", Number.parse({"low": 1, "high": 2, "grade": "press", "source": "s"}, "1"))
+    g.add("out", "1", lambda n0, **_: n0**3, "only the first matters", **{f"n{i}": f"n{i}" for i in range(20)})
+    drivers = tornado(g, "out")
+    assert [d.name for d in drivers] == ["n0"]
+    assert explained(drivers) == pytest.approx(1)
+    assert chance_correlation(500) == pytest.approx(3 / 499**0.5)

@@ -34,7 +34,7 @@ def residuals(result):
         out[f"dies {kind}"] = np.abs(balance.cumsum(axis=1) - stock)
     stacks = sum(arriving.stacks.values()) + packed.stacks_won - packed.stacks_used
     out["stacks"] = np.abs(stacks.cumsum(axis=1) - packed.stock_stacks)
-    out["pools"] = np.abs(sum(packed.stacks_by_pool.values()) - packed.stock_stacks)
+    out["pools"] = np.abs(sum(packed.stacks_by_generation.values()) - packed.stock_stacks)
     others = arriving.stacks_others - result.others["stacks.used"]
     out["stacks of others"] = np.abs(others.cumsum(axis=1) - result.others["stacks.stock"])
     for firm in ("cambricon", "hygon"):

@@ -1,8 +1,9 @@
-"""``w2t calibrate``: fit efficiencies from measurement tables."""
+"""``w2t calibrate``: fit efficiencies from measurement tables, or anchor an engine to one run."""
 
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 import click
 
@@ -10,10 +11,15 @@ from wafer2token.cli.output import emit, formats
 
 
 @click.command(name="calibrate")
-@click.argument("kind", type=click.Choice(["kernels"]))
-@click.option(
-    "--out", type=click.Path(file_okay=False), default="calibration", show_default=True, help="Folder for the cards."
-)
+@click.argument("kind", type=click.Choice(["kernels", "serve"]), required=False)
+@click.option("--from", "run", type=click.Path(), help="One measured run: JSON of vllm bench serve or AIPerf.")
+@click.option("--model", help="Model of that run.")
+@click.option("--on", help="System or chip of that run.")
+@click.option("--plan", help="Split of its instance (tp=8 or engine flags).")
+@click.option("--stack", help="Its engine; the platform's usual one if left out.")
+@click.option("--rate", type=float, help="Its requests per second, if the file does not say them.")
+@click.option("--concurrency", type=int, help="Its requests in flight, if the file does not say them.")
+@click.option("--out", type=click.Path(file_okay=False), default="calibration", show_default=True, help="Folder for the cards.")
 @click.option(
     "--aiconfigurator",
     type=click.Path(),
@@ -31,16 +37,25 @@ from wafer2token.cli.output import emit, formats
 @click.option("--as-of", type=click.DateTime(["%Y-%m-%d"]), help="Date on the cards; today by default.")
 @formats
 def command(
-    kind: str, out: str, aiconfigurator: str | None, points: tuple[str, ...], vidur: tuple[str, ...], msmodeling: str | None,
+    kind: str | None, run: str | None, model: str | None, on: str | None, plan: str | None, stack: str | None,
+    rate: float | None, concurrency: int | None, out: str, aiconfigurator: str | None, points: tuple[str, ...], vidur: tuple[str, ...], msmodeling: str | None,
     nccl_tests: tuple[str, ...], operators: str | None, collective_points: tuple[str, ...], experts: bool,
     as_of: datetime | None, fmt: str | None,
 ) -> None:  # fmt: skip
     """Fit one parameter set per chip, stack and kernel family, and write them as cards with their errors.
 
+    With --from RUN: anchor the serving engine to one measured run; `w2t serve --calibration` takes the card.
+
     \b
       w2t calibrate kernels --points gemm.csv --points attention.csv --out cards
       w2t calibrate kernels --aiconfigurator --out cards
+      w2t calibrate --from result.json --model llama_3_1_8b --on h100_sxm --plan tp=1
     """
+    if kind == "serve" or (run is not None and kind is None):
+        _anchor(run, model, on, plan, stack, rate, concurrency, out, fmt)
+        return
+    if kind is None:
+        raise click.UsageError("name what to calibrate: kernels, or --from RUN for a serving engine")
     from wafer2token.study.calibrate import calibrate
 
     result = calibrate(
@@ -49,3 +64,20 @@ def command(
         report=lambda line: click.echo(line, err=True),
     )  # fmt: skip
     emit([{"file": f} for f in result.files], {"file": "cards written"}, "", fmt, result.to_dict())
+
+
+def _anchor(run: str | None, model: str | None, on: str | None, plan: str | None, stack: str | None, rate: float | None,
+            concurrency: int | None, out: str, fmt: str | None) -> None:  # fmt: skip
+    from wafer2token.study.calibrate import calibrate_serving
+
+    missing = [name for name, value in (("--from", run), ("--model", model), ("--on", on)) if not value]
+    if missing:
+        raise click.UsageError(f"a serving run needs {', '.join(missing)}")
+    result = calibrate_serving(str(run), str(model), str(on), plan, stack, out, rate=rate, concurrency=concurrency)
+    rows: list[dict[str, Any]] = [
+        {"metric": m, "measured": f"{result.measured[m]:.5g}", "before": f"{result.before[m]:+.1%}", "after": f"{result.after[m]:+.1%}"}
+        for m in result.measured
+    ]
+    columns = {"metric": "metric", "measured": "measured", "before": "prediction before", "after": "after"}
+    note = f"card in {result.file}; predictions anchored to this run:\n  {result.use}"
+    emit(rows, columns, "one run against its prediction", fmt, result.to_dict(), note=note)

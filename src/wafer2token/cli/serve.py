@@ -29,6 +29,7 @@ _PASSED_ON = ("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_s
 @click.option("--replicas", type=int, help="Instances that share the load.")
 @click.option("--pd", help="Disaggregated: prefill and decode instances, such as 2:3.")
 @click.option("--stack", help="vllm, sglang, trtllm, vllm-ascend, ...; the platform's usual one if left out.")
+@click.option("--calibration", type=click.Path(), help="Engine card of your own run (w2t calibrate --from RUN).")
 @click.option("--num-prompts", type=int, help="Requests to simulate.")
 @click.option("--burstiness", default=1.0, show_default=True, help="Shape of the gaps: 1 Poisson, below 1 bursts.")
 @click.option("--random-range-ratio", "length_spread", default=0.0, show_default=True, help="Spread of the lengths around their mean.")
@@ -71,10 +72,10 @@ def command(model: str, on: str | None, slo: str | None, plan: str | None, compa
 
     settings = " ".join(filter(None, (plan, flags)))
     options = {k: load[k] for k in ("isl", "osl", "rate", "concurrency", "trace", "chips", "replicas", "stack", "num_prompts", "burstiness",
-                                    "length_spread", "router", "seed")}  # fmt: skip
+                                    "length_spread", "router", "seed", "calibration")}  # fmt: skip
     result = serve(model, on, slo=slo or (), plan=settings or None, pd=_pair(pd), **options)
     _write(result, parquet, timeline)
-    _show(result, shape, fmt)
+    _show(result, shape, fmt, None if load["trace"] else load["rate"], load["concurrency"])
 
 
 def _flags(load: dict[str, Any]) -> str:
@@ -106,7 +107,7 @@ def _write(result: Any, parquet: str | None, timeline: str | None) -> None:
         click.echo(f"timeline in {write_trace(result.outcome, timeline)}", err=True)
 
 
-def _show(result: Any, shape: str | None, fmt: str | None) -> None:
+def _show(result: Any, shape: str | None, fmt: str | None, rate: float | None, concurrency: int | None) -> None:
     from wafer2token.serve.export import open_metrics
     from wafer2token.serve.metrics import vllm_bench
 
@@ -114,7 +115,7 @@ def _show(result: Any, shape: str | None, fmt: str | None) -> None:
     for warning in result.warnings:
         click.echo(f"warning: {warning}", err=True)
     if shape == "vllm-bench":
-        emit_json(vllm_bench(s))
+        emit_json(vllm_bench(s, rate, concurrency))
         return
     if shape == "openmetrics":
         click.echo(open_metrics(result.outcome, s), nl=False)
@@ -154,6 +155,8 @@ def _search(model: str, on: str | None, compare: str | None, slo: str, by: str, 
     if load["rate"] is None:
         raise click.UsageError("a search needs --rate")
     options = {k: load[k] for k in ("rate", "isl", "osl", "stack", "seed")}
+    if load["calibration"]:
+        raise click.UsageError("--calibration anchors one chip, stack and plan: it does not go with a search")
     if compare:
         names = [n for n in (on or "", *compare.split(",")) if n]
         with progress(1, "search") as step:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 import textwrap
 from collections.abc import Iterator
 from itertools import zip_longest
@@ -15,7 +17,9 @@ if TYPE_CHECKING:
     from wafer2token.catalog.bibliography import Reference
     from wafer2token.catalog.layout import Line, Shown
 
-_COLUMNS = (32, 18, 17, 9, WIDTH - 32 - 18 - 17 - 9 - 4)
+_WIDE = (32, 18, 17, 9, WIDTH - 32 - 18 - 17 - 9 - 4)
+_NARROW = (24, 14, 15, 9)
+_LEAST = 80
 
 
 @click.command(name="show")
@@ -46,6 +50,17 @@ def command(id: str, kind: str | None, bibtex: bool, fmt: str | None) -> None:
         click.echo("\n".join(_page(card)))
     if card.also:
         click.echo(f"other cards of this name: {', '.join(card.also)}", err=True)
+
+
+def _width() -> int:
+    """The terminal's width between 80 and 100 columns, 100 where there is none."""
+    return min(max(shutil.get_terminal_size().columns, _LEAST), WIDTH) if sys.stdout.isatty() else WIDTH
+
+
+def _columns() -> tuple[int, ...]:
+    """The widths of the table's columns; the sources take what is left."""
+    width = _width()
+    return _WIDE if width == WIDTH else (*_NARROW, width - sum(_NARROW) - len(_NARROW))
 
 
 def _page(card: Shown) -> Iterator[str]:
@@ -86,7 +101,7 @@ def _plain(value: object) -> str:
 
 def _table(lines: tuple[Line, ...]) -> Iterator[str]:
     yield from _row("number", "value", "range", "grade", "sources")
-    yield "-" * WIDTH
+    yield "-" * _width()
     notes: dict[str, int] = {}
     for line in lines:
         grade = f"{line.grade}*" if line.from_memory else line.grade
@@ -98,7 +113,7 @@ def _table(lines: tuple[Line, ...]) -> Iterator[str]:
             continue
         if line.note:
             sources = f"{sources} [{notes.setdefault(line.note, len(notes) + 1)}]".strip()
-        if line.unit or len(line.value) <= _COLUMNS[1]:
+        if line.unit or len(line.value) <= _columns()[1]:
             yield from _row(line.path, line.value, line.range, grade, sources)
         else:
             yield from _row(line.path, line.value, None, grade, sources)
@@ -111,11 +126,11 @@ def _table(lines: tuple[Line, ...]) -> Iterator[str]:
 def _row(path: str, value: str, spread: str | None, grade: str, sources: str) -> Iterator[str]:
     """One line of the table, or more where a cell is long; without a spread, the value takes its column too."""
     cells = [path, value, grade, sources] if spread is None else [path, value, spread, grade, sources]
-    first, second, third, *rest = _COLUMNS
+    first, second, third, *rest = _columns()
     if len(path) > first:
         yield path
         cells[0] = ""
-    widths = [first, second + 1 + third, *rest] if spread is None else list(_COLUMNS)
+    widths = [first, second + 1 + third, *rest] if spread is None else [first, second, third, *rest]
     columns = [textwrap.wrap(cell, width) or [""] for cell, width in zip(cells, widths, strict=True)]
     for parts in zip_longest(*columns, fillvalue=""):
         yield " ".join(part.ljust(width) for part, width in zip(parts, widths, strict=True)).rstrip()
@@ -127,4 +142,4 @@ def _reference(reference: Reference) -> str:
 
 
 def _wrapped(text: str, indent: str = "    ") -> str:
-    return textwrap.fill(text, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+    return textwrap.fill(text, _width(), subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)

@@ -14,15 +14,15 @@ import numpy as np
 from wafer2token.evidence.errors import InputError, Problem
 from wafer2token.workload import model
 
-from .flags import parse_plan
 from .machine import site
 from .memory import memory
 from .metrics import summarise
 from .overhead import Overhead
-from .plan import Plan, checked
+from .plan import Plan
 from .predict import BLOCK, POLICY, RESERVE
-from .requests import lengths, make, poisson_arrivals
+from .requests import gamma_arrivals, lengths, make
 from .surrogate import step_table
+from .verb import resolve
 
 
 @dataclass(frozen=True)
@@ -112,14 +112,21 @@ def _aiperf(raw: Mapping[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def calibrate_run(path: str | Path, model_id: str, on: str, plan: str | Plan = "tp=1", stack: str | None = None) -> EngineAnchor:
+def calibrate_run(path: str | Path, model_id: str, on: str, plan: str | Plan | None = None, stack: str | None = None,
+                  rate: float | None = None, concurrency: int | None = None) -> EngineAnchor:  # fmt: skip
     """Fit the host's share of a step, the device efficiency and the time per request to one measured run.
 
     The time per token fixes the first two in their prior proportion, the time to first token the last; what one run
     cannot tell apart keeps the proportion of the engine's card.
+
+    Args:
+        path: result of ``vllm bench serve`` or of AIPerf.
+        plan: split and limits of the instance that was measured; None: the smallest that fits.
+        rate, concurrency: the load of the run, where the result does not say it.
     """
     run, shape, place = read_result(path), model(model_id), site(on, stack)
-    split = checked(parse_plan(plan) if isinstance(plan, str) else plan, shape)
+    run = replace(run, rate=rate or run.rate, concurrency=concurrency or run.concurrency)
+    split = resolve(shape, place, plan, run.isl + run.osl)
     start = place.machine.overhead
     before = _errors(run, shape, place, split, start)
     over = start
@@ -144,10 +151,11 @@ def _errors(run: MeasuredRun, shape: Any, place: Any, plan: Plan, over: Overhead
                 plan.max_num_batched_tokens * plan.dp, int(np.mean(room.kv_tokens) // BLOCK))  # fmt: skip
     cluster = Cluster((pool,), policy=POLICY.get(place.stack, "vllm"), reserve=RESERVE.get(place.stack, 0.0),
                       tokens_per_step=plan.tokens_per_step, max_concurrency=run.concurrency or 1 << 40)  # fmt: skip
-    arrival = np.zeros(n) if math.isinf(run.rate) else poisson_arrivals(run.rate, n)
-    s = summarise(simulate(make(arrival, lengths(run.isl, n), lengths(run.osl, n)), cluster))
+    arrival = np.zeros(n) if math.isinf(run.rate) else gamma_arrivals(run.rate, n)
+    outcome = simulate(make(arrival, lengths(run.isl, n), lengths(run.osl, n)), cluster)
+    s = summarise(replace(outcome, first_s=outcome.first_s + over.request_s, finish_s=outcome.finish_s + over.request_s))
     return {
-        "ttft": (s.ttft.mean + over.request_s) / run.ttft_s - 1.0,
+        "ttft": s.ttft.mean / run.ttft_s - 1.0,
         "tpot": s.tpot.mean / run.tpot_s - 1.0,
         "output_tokens_per_s": s.output_throughput / run.output_tokens_per_s - 1.0,
     }

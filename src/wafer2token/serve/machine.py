@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from wafer2token.catalog import get
@@ -13,7 +14,7 @@ from wafer2token.chip.streaming import StreamFit
 from wafer2token.evidence.errors import InputError
 from wafer2token.fabric import fabric
 
-from .overhead import known_stacks, overhead
+from .overhead import known_stacks, overhead, own_engine
 from .plan import rank_unit, ranks_per_chip
 from .steptime import Machine
 
@@ -35,22 +36,27 @@ class Site:
         return self.machine.acc.hbm_bytes
 
 
-def site(on: str, stack: str | None = None, samples: int | None = None, seed: int = 0, fabric_of: str | None = None) -> Site:
+def site(on: str, stack: str | None = None, samples: int | None = None, seed: int = 0, fabric_of: str | None = None,
+         calibration: str | Path | None = None) -> Site:  # fmt: skip
     """The accelerator, fabric and engine of a system or chip id (or alias).
 
     Args:
         stack: engine ("vllm", "sglang", "trtllm", "vllm-ascend", ...); None for the usual one of the platform.
         fabric_of: system or chip whose links join the ranks, where ``on`` is a chip.
+        calibration: file with an engine card of the user's own run (``calibrate --from RUN``), in place of the bundled one.
     """
     system, chip = _found(on)
     unit: Literal["chip", "die"] = "die" if rank_unit(chip) == "die" else "chip"
     vendor = get("chip", chip).vendor
-    stack = stack or ("vllm-ascend" if platform(vendor) == "cann" else "vllm")
+    own = own_engine(calibration) if calibration is not None else None
+    stack = stack or (own.stack if own else "vllm-ascend" if platform(vendor) == "cann" else "vllm")
+    if own:
+        own.check(chip, stack, str(calibration))
     measured = stack if stack in stacks(chip) or stack in known_kernel_stacks() else None
     acc = streaming(accelerator(chip, measured, samples=samples, seed=seed, per=unit))
     fab = fabric(fabric_of or system or chip, samples=samples, seed=seed, per=unit)
     per = ranks_per_chip(chip)
-    machine = Machine(acc, fab, overhead(chip, stack, samples, seed))
+    machine = Machine(acc, fab, own.overhead if own else overhead(chip, stack, samples, seed))
     return Site(machine, chip, system, stack, per, fab.ranks / per)
 
 

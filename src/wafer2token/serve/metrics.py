@@ -189,9 +189,12 @@ def summarise(outcome: Outcome, slo: Sequence[Objective] = ()) -> Summary:
     )  # fmt: skip
 
 
-def vllm_bench(summary: Summary) -> dict[str, float | int]:
-    """The result under the keys of ``vllm bench serve`` (milliseconds)."""
-    out: dict[str, float | int] = {
+def vllm_bench(summary: Summary, rate: float | None = None, concurrency: int | None = None) -> dict[str, float | int | str | None]:
+    """The result under the keys of ``vllm bench serve`` (milliseconds), with the load that was offered."""
+    out: dict[str, float | int | str | None] = {
+        "num_prompts": summary.requests,
+        "request_rate": "inf" if rate is None else rate,
+        "max_concurrency": concurrency,
         "duration": summary.duration_s,
         "completed": summary.completed,
         "total_input_tokens": summary.input_tokens,

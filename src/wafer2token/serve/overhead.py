@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wafer2token.catalog import all_cards, get
+from wafer2token.catalog import all_cards, get, read_file
 from wafer2token.chip.fits import platform
-from wafer2token.evidence.errors import EvidenceError
+from wafer2token.evidence.errors import EvidenceError, InputError, Problem
 
 F = NDArray[np.float64]
 Value = Any
@@ -52,6 +53,9 @@ class Overhead:
     spread: float = 0.25
 
 
+PARAMETERS = tuple(f.name for f in fields(Overhead) if f.name not in ("card", "basis", "spread"))
+
+
 def engine_stack(engine: str, vendor: str = "") -> str:
     """The stack of an engine's name as sources write it ("TensorRT-LLM (PyTorch backend)" -> "trtllm")."""
     low = engine.lower()
@@ -66,8 +70,12 @@ def overhead(chip_id: str, stack: str, samples: int | None = None, seed: int = 0
     """The engine card of a chip and stack: of the chip, else of its platform, else of any; EvidenceError if none."""
     chip = get("chip", chip_id)
     card, basis = _card(chip.id, platform(chip.vendor), stack)
+    return _of(card, basis, samples, seed)
+
+
+def _of(card: Any, basis: str, samples: int | None = None, seed: int = 0) -> Overhead:
     values: dict[str, Any] = {}
-    for name in (f.name for f in fields(Overhead) if f.name not in ("card", "basis", "spread")):
+    for name in PARAMETERS:
         number = card.times[name[:-2]] if name.endswith("_s") else card.ratios[name]
         if samples is None:
             values[name] = float(number)
@@ -77,6 +85,33 @@ def overhead(chip_id: str, stack: str, samples: int | None = None, seed: int = 0
             values[name] = draw(number, f"serve.engine.{card.id}.{name}", samples, seed)
     spread = float(card.fit.bias) if card.fit else 0.25
     return Overhead(**values, card=card.id, basis=basis, spread=spread)
+
+
+@dataclass(frozen=True)
+class OwnEngine:
+    """An engine card of the user, as ``calibrate --from RUN`` writes it: the parameters, and for which chip and stack."""
+
+    overhead: Overhead
+    chip: str
+    stack: str
+
+    def check(self, chip: str, stack: str, where: str) -> None:
+        """InputError where the card speaks of another chip or stack."""
+        wrong = [Problem(f"the calibration is for another {what}", where, given, allowed=own, remedy="calibrate from a run there")
+                 for what, given, own in (("chip", chip, self.chip), ("stack", stack, self.stack)) if given != own]  # fmt: skip
+        if wrong:
+            raise InputError(wrong)
+
+
+def own_engine(path: str | Path) -> OwnEngine:
+    """The one engine card of a TOML file; InputError if there is none, or several."""
+    cards = [c for c in read_file(path, "calibration") if c.family == "engine"]
+    if len(cards) != 1:
+        raise InputError(Problem("not one engine card", str(path), len(cards), remedy="w2t calibrate --from RUN writes one"))
+    missing = [n for n in PARAMETERS if n.removesuffix("_s") not in (cards[0].times if n.endswith("_s") else cards[0].ratios)]
+    if missing:
+        raise InputError(Problem(f"the engine card lacks {', '.join(missing)}", str(path)))
+    return OwnEngine(_of(cards[0], "own run"), get("chip", cards[0].target).id, cards[0].stack)
 
 
 @cache

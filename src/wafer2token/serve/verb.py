@@ -85,6 +85,7 @@ def serve(
     pd: tuple[int, int] | None = None, stack: str | None = None, num_prompts: int | None = None,
     burstiness: float = 1.0, length_spread: float = 0.0, router: str = "least_loaded", prefix_cache: bool = True,
     max_waiting: int | None = None, seed: int = 0, until_s: float = float("inf"),
+    calibration: str | Path | None = None,
 ) -> ServeResult:  # fmt: skip
     """Serve requests of a model and see how long they take, how much gets through, and what it costs.
 
@@ -100,13 +101,14 @@ def serve(
         chips, replicas: how many chips, or instances, share the load (1 instance).
         pd: (prefill, decode) instances of a disaggregated system.
         stack: serving engine; None for the platform's usual one.
+        calibration: engine card of your own run, as ``calibrate --from RUN`` writes it.
 
     Raises:
         InfeasibleError: the plan does not fit into memory.
         InputError: anything wrong with the request, all at once.
     """
     shape = model(model_id)
-    place = site(on, stack)
+    place = site(on, stack, calibration=calibration)
     objectives = parse_slo(slo) if isinstance(slo, str) and slo else tuple(slo) if not isinstance(slo, str) else ()
     if rate is None and concurrency is None and trace is None:
         raise InputError(Problem("no load", remedy="give --rate, --concurrency or --trace"))
@@ -201,7 +203,8 @@ def result_of(shape: ModelShape, place: Site, plan: Plan, counts: tuple[int, int
               slo: tuple[Objective, ...]) -> ServeResult:  # fmt: skip
     """Latency, throughput, power, cost and warnings out of a run."""
     request_s = float(place.machine.overhead.request_s)
-    outcome = replace(outcome, issue_s=np.where(outcome.issue_s >= 0, outcome.issue_s - request_s, -1.0))
+    later: dict[str, Any] = {n: np.where(getattr(outcome, n) >= 0, getattr(outcome, n) + request_s, -1.0) for n in ("start_s", "first_s", "finish_s")}
+    outcome = replace(outcome, **later)
     summary = summarise(outcome, slo)
     instances = sum(p.replicas for p in pools)
     chips = instances * plan.ranks / place.ranks_per_chip

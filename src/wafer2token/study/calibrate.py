@@ -1,7 +1,9 @@
-"""``calibrate``: fits of measurement tables, written as cards."""
+"""``calibrate``: fits of measurement tables and of single runs, written as cards."""
 
 from __future__ import annotations
 
+import math
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
@@ -87,6 +89,45 @@ def calibrate(
         written = calibrate_copies(copies, folder, today, note)
         files += [written] if written else []
     return Calibration(kind, tuple(str(f) for f in files), tuple(lines))
+
+
+@dataclass(frozen=True)
+class Anchored:
+    """An engine card of one run: the file, measured values (seconds, tokens/s), errors before and after, and how to use it."""
+
+    file: str
+    measured: dict[str, float]
+    before: dict[str, float]
+    after: dict[str, float]
+    use: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return asdict(self)
+
+
+def calibrate_serving(
+    run: str, model: str, on: str, plan: str | None = None, stack: str | None = None, out: str = "calibration", *,
+    rate: float | None = None, concurrency: int | None = None,
+) -> Anchored:  # fmt: skip
+    """Anchor the serving engine to one measured run and write its card into the folder ``out``.
+
+    Raises:
+        InputError: a run, model or place that cannot be read. InfeasibleError: the plan does not fit.
+    """
+    from wafer2token.serve.calibrate import calibrate_run
+
+    anchor = calibrate_run(run, model, on, plan, stack, rate, concurrency)
+    name = f"engine_{anchor.chip}_{anchor.stack}".replace("-", "_")
+    file = Path(out) / f"{name}.toml"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(anchor.to_toml(name), "utf-8")
+    seen = anchor.run
+    split = f" --plan {shlex.quote(plan)}" if plan else ""
+    load = f"--concurrency {seen.concurrency}" if seen.concurrency else "" if math.isinf(seen.rate) else f"--rate {seen.rate:g}"
+    use = f"w2t serve {model} --on {on}{split} --stack {anchor.stack} --calibration {file} {load or '--concurrency N'} --isl {seen.isl:.0f} --osl {seen.osl:.0f}"
+    measured = {"ttft": seen.ttft_s, "tpot": seen.tpot_s, "output_tokens_per_s": seen.output_tokens_per_s}
+    return Anchored(str(file), measured, dict(anchor.before), dict(anchor.after), use)
 
 
 def _kernel_tables(

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from wafer2token.evidence.errors import InputError, unknown
+from wafer2token.evidence.errors import InputError, Problem, unknown
 from wafer2token.evidence.units import format_range
 from wafer2token.study.folder import MANIFEST, latest, read_json
 
@@ -70,6 +70,9 @@ def explain(result: str | None = None, run: str | None = None) -> Explanation:
     folder = run or str(latest())
     nodes: dict[str, dict[str, Any]] = read_json(folder, "graph.json")
     made = read_json(folder, MANIFEST)
+    missing = [key for key in ("version", "data_fingerprint", "seed") if key not in made]
+    if missing:
+        raise InputError(Problem(f"no {', '.join(missing)} in the manifest of the run", f"{folder}/{MANIFEST}", remedy="w2t run writes a sound one"))
     stamp = (made["version"], made["data_fingerprint"], made["seed"])
     results = tuple(sorted(name for name, node in nodes.items() if "number" not in node))
     if result is None:

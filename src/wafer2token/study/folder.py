@@ -104,9 +104,15 @@ def latest(root: str | Path = "runs") -> Path:
 def read_json(folder: str | Path, name: str) -> Any:
     """One JSON file of a run folder."""
     path = Path(folder) / name
+    again = "w2t run writes a sound one"
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(path.read_text(encoding="utf-8"))
     except OSError:
-        raise InputError(Problem("not the folder of a run", str(folder), remedy=f"it holds no {name}")) from None
+        raise InputError(Problem(f"not the folder of a run: it holds no {name}", str(folder), remedy=again)) from None
+    except UnicodeDecodeError:
+        raise InputError(Problem("not UTF-8 text", str(path), remedy=again)) from None
     except json.JSONDecodeError as error:
-        raise InputError(Problem(f"broken JSON: {error.msg}", f"{path}:{error.lineno}")) from None
+        raise InputError(Problem(f"broken JSON: {error.msg.lower()}", f"{path}:{error.lineno}", remedy=again)) from None
+    if not isinstance(document, dict):
+        raise InputError(Problem("not a table of keys", str(path), type(document).__name__, remedy=again))
+    return document

@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 STAGES = ("dies", "hbm", "assembly", "demand")
-POOLS = {"foreign": "foreign", "smuggled": "foreign", "cxmt": "domestic", "xmc": "domestic", "own": "own"}
-"""Source of stacks -> the pool it fills: foreign HBM2E fits the 910, Huawei's own memory the 950, domestic HBM both."""
+GENERATIONS = {"foreign": "hbm2e", "smuggled": "hbm2e", "cxmt": "hbm3", "xmc": "hbm3", "hibl": "hibl", "hizq": "hizq"}
+"""Source of stacks -> their generation."""
+POOLS = {"hbm2e": "foreign", "hbm3": "domestic", "hibl": "own", "hizq": "own"}
+"""Generation -> the pool it fills: HBM2E fits the 910, HiBL the 950PR, HiZQ the 950DT, domestic HBM3 the 910 and 950PR."""
 
 
 @dataclass(frozen=True)

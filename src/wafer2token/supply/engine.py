@@ -15,7 +15,7 @@ from wafer2token import catalog
 from wafer2token.evidence.sampling import draw
 from wafer2token.package.hbm import stacks_per_month
 from wafer2token.supply.dies import NodeYield, node_yield
-from wafer2token.supply.door import POOLS, Door, Recipe, Starts, allocate, binding_stage
+from wafer2token.supply.door import GENERATIONS, POOLS, Door, Recipe, Starts, allocate, binding_stage
 from wafer2token.supply.inputs import Inputs
 from wafer2token.supply.timeline import QUARTER_S
 from wafer2token.supply.tools import LINES, ToolLimits, tool_limits
@@ -119,7 +119,7 @@ def stack_arrivals(inputs: Inputs) -> tuple[dict[str, Array], Array]:
     cxmt, smuggled = inputs.now("hbm_cxmt") * QUARTER_S, inputs.now("hbm_smuggled") * QUARTER_S
     smuggled = smuggled * (1.0 - open_now)
     xmc = xmc_stacks(inputs)
-    huawei = {"foreign": foreign * share, "cxmt": cxmt * share, "xmc": xmc, "own": inputs.now("hbm_own") * QUARTER_S,
+    huawei = {"foreign": foreign * share, "cxmt": cxmt * share, "xmc": xmc, **own_stacks(inputs),
               "smuggled": smuggled * share}  # fmt: skip
     return huawei, (foreign + cxmt + smuggled) * (1.0 - share)
 
@@ -128,6 +128,14 @@ def xmc_stacks(inputs: Inputs) -> Array:
     """Stacks per quarter of XMC's line for Huawei: wafers x dies x yield / layers (see `package.hbm`)."""
     per_wafer = stacks_per_month(1.0, inputs.one("hbm_dies")[:, None], inputs.now("hbm_yield"), 1.0, inputs.one("hbm_height")[:, None])
     return np.asarray(inputs.now("xmc_wafers") * QUARTER_S * per_wafer)
+
+
+def own_stacks(inputs: Inputs) -> dict[str, Array]:
+    """Stacks per quarter of Huawei's own memory by generation: what would be HiBL, and of its share that is bonded as
+    HiZQ what comes good at HiZQ's yield."""
+    total, newer = inputs.now("hbm_own") * QUARTER_S, np.clip(inputs.now("hizq_share"), 0.0, 1.0)
+    ratio = inputs.one("yield_hizq") / np.maximum(inputs.one("yield_hibl"), 1e-9)
+    return {"hibl": total * (1.0 - newer), "hizq": total * newer * ratio[:, None]}
 
 
 def _share_of_2024q4() -> float:
@@ -205,7 +213,10 @@ class Packaging:
     stock_910: Array
     stock_950: Array
     stock_stacks: Array
-    stacks_by_pool: Mapping[str, Array]
+    stacks_by_generation: Mapping[str, Array]
+    used_by_generation: Mapping[str, Array]
+    won_by_generation: Mapping[str, Array]
+    hizq_share: Array
     dies_used: Mapping[str, Array]
     stacks_used: Array
     dies_won: Mapping[str, Array]
@@ -264,10 +275,9 @@ def package(inputs: Inputs, arriving: Supplies) -> Packaging:
     the book (in 2024 buyers had ordered several times what they received).
     """
     samples, count = inputs.samples, inputs.timeline.count
-    pools = tuple(dict.fromkeys(POOLS.values()))
-    kinds = ("bank", "910", "950", *pools)
+    kinds = ("bank", "910", "950", *POOLS)
     parts = [f"{part}_{kind}" for part in ("stock", "used", "won") for kind in kinds]
-    out = {name: np.zeros((samples, count), order="F") for name in ("starts_950", "starts_pairs", "from_bank", "orders", *parts)}
+    out = {name: np.zeros((samples, count), order="F") for name in ("starts_950", "starts_pairs", "from_bank", "hizq_share", "orders", *parts)}
     binding = np.zeros((samples, count), np.int8, order="F")
     stock = {kind: np.zeros(samples) for kind in kinds}
     attach, singles = inputs.now("attach_yield"), np.clip(inputs.now("share_910b"), 0.0, 1.0)
@@ -278,46 +288,55 @@ def package(inputs: Inputs, arriving: Supplies) -> Packaging:
         arrived = pipeline.step(q, stock["910"] + stock["950"], arriving.assembly[:, q])
         came = {"bank": arriving.dies["bank"][:, q], "910": arrived["ascend_910"], "950": arrived["ascend_950"]}
         for source, flow in arriving.stacks.items():
-            came[POOLS[source]] = came.get(POOLS[source], 0.0) + flow[:, q]
+            generation = GENERATIONS[source]
+            came[generation] = came.get(generation, 0.0) + flow[:, q]
         stock = {kind: held + came.get(kind, 0.0) for kind, held in stock.items()}
         orders = orders + arriving.demand[:, q]
         recipe = Recipe(inputs.now("stacks_950")[:, q], pair_stacks[:, q])
-        door = Door(stock["bank"] + stock["910"], stock["950"], stock["foreign"], stock["domestic"], stock["own"],
+        own = stock["hibl"] + stock["hizq"]
+        newest = np.where(own > 0, stock["hizq"] / np.where(own > 0, own, 1.0), 0.0)
+        door = Door(stock["bank"] + stock["910"], stock["950"], stock["hbm2e"], stock["hbm3"], own,
                     arriving.assembly[:, q], orders / attach[:, q])  # fmt: skip
         starts = allocate(door, recipe)
         binding[:, q] = binding_stage(door, recipe)
         from_bank = np.where(door.dies_910 > 0, stock["bank"] / np.where(door.dies_910 > 0, door.dies_910, 1.0), 0.0)
         lost_pairs = singles[:, q] * (1.0 - np.sqrt(attach[:, q])) + (1.0 - singles[:, q]) * (1.0 - attach[:, q])
-        used, won = _parts(starts, from_bank, lost_pairs * rework[:, q], (1.0 - attach[:, q]) * rework[:, q])
+        used, won = _parts(starts, from_bank, newest, lost_pairs * rework[:, q], (1.0 - attach[:, q]) * rework[:, q])
         stock = {kind: np.maximum(held - used[kind], 0.0) + won[kind] for kind, held in stock.items()}
         orders = np.maximum(orders - starts.packages * attach[:, q], 0.0)
         row = {"orders": orders, "starts_950": starts.newer, "starts_pairs": starts.pairs, "from_bank": from_bank}
+        row["hizq_share"] = used["hizq"] / np.maximum(starts.newer * recipe.stacks_950, 1e-9)
         for part, values in (("stock", stock), ("used", used), ("won", won)):
             row |= {f"{part}_{kind}": values[kind] for kind in kinds}
         for name, column in row.items():
             out[name][:, q] = column
 
     def total(part: str) -> Array:
-        return np.asarray(sum(out[f"{part}_{pool}"] for pool in pools))
+        return np.asarray(sum(out[f"{part}_{pool}"] for pool in POOLS))
 
     dies = ("bank", "910", "950")
     return Packaging(
         starts_950=out["starts_950"], starts_pairs=out["starts_pairs"], from_bank=out["from_bank"],
         stock_bank=out["stock_bank"], stock_910=out["stock_910"], stock_950=out["stock_950"], stock_stacks=total("stock"),
-        stacks_by_pool={pool: out[f"stock_{pool}"] for pool in pools}, dies_used={k: out[f"used_{k}"] for k in dies},
+        stacks_by_generation={kind: out[f"stock_{kind}"] for kind in POOLS},
+        used_by_generation={kind: out[f"used_{kind}"] for kind in POOLS}, won_by_generation={kind: out[f"won_{kind}"] for kind in POOLS}, hizq_share=out["hizq_share"], dies_used={k: out[f"used_{k}"] for k in dies},
         stacks_used=total("used"), dies_won={k: out[f"won_{k}"] for k in dies}, stacks_won=total("won"),
         orders=out["orders"], taken=pipeline.taken, binding=binding,
     )  # fmt: skip
 
 
-def _parts(starts: Starts, from_bank: Array, won_pairs: Array, won_newer: Array) -> tuple[dict[str, Array], dict[str, Array]]:
-    """Dies and stacks that the starts use, and those that rework wins back, by kind; won_* are shares of the starts."""
+def _parts(starts: Starts, from_bank: Array, newest: Array, won_pairs: Array, won_newer: Array) -> tuple[dict[str, Array], dict[str, Array]]:
+    """Dies and stacks that the starts use, and those that rework wins back, by kind; won_* are shares of the starts,
+    `newest` is the share of HiZQ in the stock of Huawei's own memory, used in proportion."""
     pairs, newer = 2.0 * starts.pairs, 2.0 * starts.newer
     used = {"bank": pairs * from_bank, "910": pairs * (1.0 - from_bank), "950": newer}
     won = {"bank": used["bank"] * won_pairs, "910": used["910"] * won_pairs, "950": newer * won_newer}
-    for pool, taken in starts.stacks_pairs.items():
-        used[pool] = taken + starts.stacks_newer[pool]
-        won[pool] = taken * won_pairs + starts.stacks_newer[pool] * won_newer
+    whole = np.ones_like(newest)
+    parts = {"hbm2e": whole, "hbm3": whole, "hibl": 1.0 - newest, "hizq": newest}
+    for kind, pool in POOLS.items():
+        older, newer_stacks = starts.stacks_pairs[pool] * parts[kind], starts.stacks_newer[pool] * parts[kind]
+        used[kind] = older + newer_stacks
+        won[kind] = older * won_pairs + newer_stacks * won_newer
     return used, won
 
 

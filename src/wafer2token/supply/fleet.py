@@ -21,9 +21,11 @@ PATHWAYS = ("domestic", "proxy_fab", "licensed", "smuggled", "rented")
 BASES = ("bf16", "8bit", "bandwidth")
 REFERENCE = "h100_sxm"
 MAKERS = {
+    "ascend_910": "Huawei",
     "ascend_910b1": "Huawei",
     "ascend_910c": "Huawei",
     "ascend_950pr": "Huawei",
+    "ascend_950dt": "Huawei",
     "mlu590": "Cambricon",
     "hygon_k100_ai": "Hygon",
     "h20": "NVIDIA",
@@ -33,12 +35,19 @@ MAKERS = {
     "h800_sxm": "NVIDIA",
 }
 Key = tuple[str, str]
+EARLIER = {
+    ("a800_sxm", "licensed"): ("a800_stock", -3),
+    ("h800_sxm", "licensed"): ("h800_stock", -3),
+    ("ascend_910", "domestic"): ("ascend_910_stock", -8),
+    ("ascend_910b1", "domestic"): ("ascend_910b_stock", -2),
+}
+"""(chip, pathway) -> the input that counts it before 2024, and the quarter of the history in which it stands as delivered."""
 
 
 def deliveries(inputs: Inputs, packaged: Packaging, others: Mapping[str, Array]) -> dict[Key, Array]:
     """Chips delivered per quarter by (chip, pathway), [samples, quarters].
 
-    A package of bank dies counts as proxy_fab, in the proportion in which bank dies were used that quarter.
+    A 950 on HiZQ stacks is a 950DT, else a 950PR. A package of bank dies counts as proxy_fab, in the proportion in which bank dies were used that quarter.
     """
     attach, singles = inputs.now("attach_yield"), np.clip(inputs.now("share_910b"), 0.0, 1.0)
     single_units = packaged.starts_pairs * singles * 2.0 * np.sqrt(attach)
@@ -48,7 +57,9 @@ def deliveries(inputs: Inputs, packaged: Packaging, others: Mapping[str, Array])
     for chip, units in (("ascend_910b1", single_units), ("ascend_910c", dual_units)):
         out[chip, "domestic"] = units * (1.0 - packaged.from_bank)
         out[chip, "proxy_fab"] = units * packaged.from_bank
-    out["ascend_950pr", "domestic"] = packaged.starts_950 * attach
+    newer = packaged.starts_950 * attach
+    out["ascend_950pr", "domestic"] = newer * (1.0 - packaged.hizq_share)
+    out["ascend_950dt", "domestic"] = newer * packaged.hizq_share
     out["mlu590", "domestic"] = others["cambricon.units"]
     out["hygon_k100_ai", "domestic"] = others["hygon.units"]
     out["h20", "licensed"] = arriving["h20"]
@@ -56,13 +67,13 @@ def deliveries(inputs: Inputs, packaged: Packaging, others: Mapping[str, Array])
     out[REFERENCE, "licensed"] = arriving["frontier"]
     out[REFERENCE, "smuggled"] = arriving["smuggled"]
     zero = np.zeros_like(single_units)
-    return out | {("a800_sxm", "licensed"): zero, ("h800_sxm", "licensed"): zero}
+    return out | dict.fromkeys((key for key in EARLIER if key not in out), zero)
 
 
 def in_service(inputs: Inputs, delivered: Mapping[Key, Array]) -> dict[Key, Array]:
     """Chips in service at the end of each quarter by (chip, pathway): less failures and retirements.
 
-    A800 and H800 count as delivered in the middle of 2023; deliveries of Ascend before 2024 are not known and not counted.
+    What came before the first quarter counts as delivered at once in the quarter that EARLIER names for it.
     """
     loss = 1.0 - np.exp(-inputs.now("attrition") * QUARTER_S)
     life = inputs.one("service_life") / QUARTER_S
@@ -70,9 +81,9 @@ def in_service(inputs: Inputs, delivered: Mapping[Key, Array]) -> dict[Key, Arra
     out = {}
     for key, units in delivered.items():
         earlier = np.zeros((inputs.samples, inputs.timeline.history))
-        stock = {"a800_sxm": "a800_stock", "h800_sxm": "h800_stock"}.get(key[0])
-        if stock is not None:
-            earlier[:, -3] = inputs.one(stock)
+        if key in EARLIER:
+            stock, quarter = EARLIER[key]
+            earlier[:, quarter] = inputs.one(stock)
         out[key] = survival.of(np.concatenate([earlier, units], axis=1))
     return out
 

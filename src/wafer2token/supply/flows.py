@@ -38,7 +38,7 @@ def silicon(result: SupplyResult, year: int) -> list[Link]:
     good = total(arriving.dies["ascend_910"]) + total(arriving.dies["ascend_950"])
     bank, used = total(arriving.dies["bank"]), total(sum(packed.dies_used.values()))
     won = total(sum(packed.dies_won.values()))
-    per_chip = {"ascend_910b1": 1.0, "ascend_910c": 2.0, "ascend_950pr": 2.0}
+    per_chip = {"ascend_910b1": 1.0, "ascend_910c": 2.0, "ascend_950pr": 2.0, "ascend_950dt": 2.0}
     chips = {chip: per_chip[chip] * total(units) for chip, units in result.by("chip").items() if chip in per_chip}
     change = good + bank + won - used
     links = [

@@ -21,11 +21,16 @@ from wafer2token.supply.timeline import Timeline, decimal_year, moment
 
 Array = NDArray[np.float64]
 Overrides = Mapping[str, Any]
+SLIP = "plan_slip"
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """Sample arrays by input: [samples, 1] where constant in time, else [samples, history + quarters]; SI units."""
+    """Sample arrays by input: [samples, 1] where constant in time, else [samples, history + quarters]; SI units.
+
+    ``said``: input -> decimal year in which the plan that a sample follows was announced (inf for what is no plan),
+    [samples]; `all` and `now` delay what it promises by the slip of plans.
+    """
 
     timeline: Timeline
     samples: int
@@ -33,6 +38,7 @@ class Inputs:
     values: Mapping[str, Array]
     cards: Mapping[str, SupplyCard]
     changed: Mapping[str, str] = field(default_factory=dict)
+    said: Mapping[str, Array] = field(default_factory=dict)
 
     def one(self, name: str) -> Array:
         """An input that does not move in time, [samples]."""
@@ -41,7 +47,8 @@ class Inputs:
     def all(self, name: str) -> Array:
         """An input over history and quarters, [samples, history + quarters] (a view where constant)."""
         width = self.timeline.history + self.timeline.count
-        return np.broadcast_to(self.values[name], (self.samples, width))
+        values = np.broadcast_to(self.values[name], (self.samples, width))
+        return slipped(values, self.said[name], self.one(SLIP), self.timeline) if name in self.said else values
 
     def now(self, name: str) -> Array:
         """An input over the quarters, [samples, quarters]."""
@@ -52,7 +59,26 @@ class Inputs:
         problems = [unknown("input of the supply model", name, sorted(self.values)) for name in values if name not in self.values]
         if problems:
             raise InputError(problems)
-        return replace(self, values={**self.values, **values})
+        said = {name: at for name, at in self.said.items() if name not in values}
+        return replace(self, values={**self.values, **values}, said=said)
+
+    def taking(self, other: Inputs, name: str) -> Inputs:
+        """The same inputs with one taken from another draw, claimants and the dates of their plans included."""
+        said = {**self.said, **({name: other.said[name]} if name in other.said else {})}
+        return replace(self.with_values({name: other.values[name]}), said=said)
+
+
+def slipped(values: Array, said: Array, slip: Array, timeline: Timeline) -> Array:
+    """Plans as they come: what was promised for a time t after the announcement arrives after `slip` times t.
+
+    values [samples, history + quarters], said [samples] decimal year, slip [samples] >= 1; linear between quarters.
+    """
+    middles = timeline.middles[None, :]
+    after = np.maximum(middles - said[:, None], 0.0)
+    at = np.clip((middles - after * (1.0 - 1.0 / np.maximum(slip, 1.0))[:, None] - middles[0, 0]) * 4.0, 0.0, values.shape[1] - 1.0)
+    before = np.floor(at).astype(int)
+    part, rows = at - before, np.arange(len(values))[:, None]
+    return np.asarray(values[rows, before] * (1.0 - part) + values[rows, np.minimum(before + 1, values.shape[1] - 1)] * part)
 
 
 def dotted(name: str) -> str:
@@ -102,8 +128,6 @@ def _change(name: str, at: str, value: Any) -> Change:
         raise InputError(Problem("this input holds for the whole run, so it cannot change at a date", got=at,
                                  remedy=f"leave out @{at}"))  # fmt: skip
     read = _value(card, value)
-    if since is not None and not isinstance(read, Number):
-        raise InputError(Problem("weights of claimants hold for the whole run", got=at, remedy=f"leave out @{at}"))
     return Change(name, since, read, f"{value}" + (f" from {at}" if at else ""))
 
 
@@ -149,18 +173,34 @@ def read_inputs(timeline: Timeline, samples: int, seed: int, overrides: Override
     values = {name: sample(card, timeline, samples, seed) for name, card in cards.items()}
     always = {c.name for c in changes if c.since is None}
     values |= {name: gate(name, values[name], timeline) for name in RULED if name not in always and cards[name].is_series}
+    said = {name: at for name, card in cards.items() if (at := _announced(card, samples, seed)) is not None}
     for change in (c for c in changes if c.since is not None):
-        values[change.name] = _from_date(values[change.name], change, timeline, samples, seed)
+        if change.name in said:
+            values[change.name] = slipped(values[change.name], said.pop(change.name), values[SLIP][:, 0], timeline)
         card = cards[change.name]
-        assert isinstance(change.value, Number)
+        values[change.name] = _from_date(values[change.name], change, card, values[SLIP][:, 0], timeline, seed)
         cards[change.name] = card.model_copy(update={"value": replace(card.value, grade="assumed")})
-    return Inputs(timeline, samples, seed, values, cards, {c.name: c.text for c in changes})
+    return Inputs(timeline, samples, seed, values, cards, {c.name: c.text for c in changes}, said)
 
 
-def _from_date(before: Array, change: Change, timeline: Timeline, samples: int, seed: int) -> Array:
-    assert isinstance(change.value, Number)
+def _announced(card: SupplyCard, samples: int, seed: int) -> Array | None:
+    """Decimal year in which the plan that each sample follows was said, inf for claims that are no plans; None if none is."""
+    if not card.is_series or all(claim.said is None for claim in card.series):
+        return None
+    years = np.array([np.inf if claim.said is None else decimal_year(claim.said) for claim in card.series])
+    return np.asarray(years[claimant(card, samples, seed)])
+
+
+def _from_date(before: Array, change: Change, card: SupplyCard, slip: Array, timeline: Timeline, seed: int) -> Array:
+    """An input that follows `before` until a date and a number, or other weights of its claimants, after it."""
     assert change.since is not None
-    after = draw(change.value, dotted(change.name), samples, seed)[:, None]
+    samples = len(slip)
+    if isinstance(change.value, Number):
+        after = draw(change.value, dotted(change.name), samples, seed)[:, None]
+    else:
+        weighted = card.weighted(change.value)
+        after, said = sample(weighted, timeline, samples, seed), _announced(weighted, samples, seed)
+        after = after if said is None else slipped(after, said, slip, timeline)
     share = timeline.share_after(change.since)
     return np.asarray(before * (1.0 - share) + after * share)
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from wafer2token.supply.result import SupplyResult
 
 ACTUAL = "actual"
-NOT_SHARES = ("clustering", "pue", "yield_factor")
+NOT_SHARES = ("clustering", "pue", "yield_factor", "plan_slip")
 
 
 class Scenario(BaseModel):

@@ -57,7 +57,7 @@ def sobol(
     """
     base, other = measure(first), measure(second)
     middle = np.mean(np.concatenate([base, other]))
-    mixed = np.stack([measure(first.with_values({name: second.values[name]})) for name in names]) - middle
+    mixed = np.stack([measure(first.taking(second, name)) for name in names]) - middle
     base, other = base - middle, other - middle
     alone, whole = indices(base, other, mixed)
     alone_error, whole_error = bootstrap(base, other, mixed, seed)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from wafer2token.train.calibration import family_of, precision_class, vendor_of
+from wafer2token.train.calibration import family_of, planner, precision_class, vendor_of
 from wafer2token.train.layer import Work
 from wafer2token.train.plan import PlanTable, table
 from wafer2token.train.predict import Prepared, seconds_of
@@ -38,7 +38,6 @@ PRIORS: dict[str, tuple[tuple[str, float, float], ...]] = {
     "data_slowdown": (("stack", 0.1, 0.5),),
 }
 SHARES = ("tensor_hidden", "expert_hidden", "data_hidden", "pipeline_hidden")
-CONTEXT_HIDDEN = 0.5
 
 
 @dataclass(frozen=True)
@@ -137,7 +136,7 @@ def software(task: Problem, theta: Array) -> Software:
         vector=np.exp(link["vector"]),
         launch_s=np.exp(link["launch"]),
         tensor_hidden=shares["tensor_hidden"],
-        context_hidden=np.where(task.off, 0.0, CONTEXT_HIDDEN),
+        context_hidden=np.where(task.off, 0.0, planner("context_hidden")),
         expert_hidden=shares["expert_hidden"],
         data_hidden=shares["data_hidden"],
         pipeline_hidden=shares["pipeline_hidden"],
@@ -218,7 +217,7 @@ def as_values(task: Problem, theta: Array) -> dict[tuple[str, str], dict[str, fl
             out.setdefault(("stack", target), {}).update(values)
             del out[scope, target]
         elif scope == "vendor":
-            values["context_hidden"] = CONTEXT_HIDDEN
+            values["context_hidden"] = planner("context_hidden")
     return out
 
 

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from wafer2token.catalog import all_cards
+from wafer2token.catalog import all_cards, get
 from wafer2token.train.step import Software
 
 VENDORS = {"nvidia": "nvidia", "huawei": "huawei", "amd": "amd", "google": "google", "intel": "intel"}
@@ -36,6 +36,11 @@ class Calibrated:
     measured_family: bool
     unfused_attention: float = 1.0
     biased_attention: bool = True
+
+
+def planner(name: str) -> float:
+    """A number of the card `training.planner` [SI]: what is taken where nothing is stated."""
+    return float(getattr(get("training", "planner"), name))
 
 
 def vendor_of(vendor: str) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 
 from wafer2token.catalog import ids
 from wafer2token.evidence.errors import EvidenceError, InfeasibleError
-from wafer2token.train.calibration import Calibrated, calibrated, stack_of, vendor_of
+from wafer2token.train.calibration import Calibrated, calibrated, planner, stack_of, vendor_of
 from wafer2token.train.failures import availability, reliability_card
 from wafer2token.train.machine import Machine, machine, with_scale_out
 from wafer2token.train.memory import memory
@@ -22,8 +22,6 @@ from wafer2token.workload import train_flops_per_token
 INTERLEAVED = SCHEDULES.index("interleaved")
 LEAST_RECOMPUTATION = ((0, 1.0), (1, 1.0), (2, 0.25), (2, 0.5), (2, 0.75), (2, 1.0))
 """What a planner tries in turn where a record does not say what is recomputed: nothing, selective, a share of the layers."""
-BATCH_TOKENS = 2**22
-"""Tokens per step taken where a record states no batch: the usual size of runs up to a thousand devices (GPT-3 to Llama 2)."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +82,7 @@ def _plan(case: Case, place: Machine, ranks: int, how: Calibrated) -> Plan:
             else replace(case.plan, dp=max(ranks // (case.plan.tp * case.plan.pp * case.plan.cp), 1))
         )
         return _fill(case, plan, place, how)
-    batch = case.global_batch or max(round(BATCH_TOKENS / case.seq_len), 1)
+    batch = case.global_batch or max(round(planner("record_step_tokens") / case.seq_len), 1)
     batch = -(-batch // ranks) * ranks if batch < ranks and not case.global_batch else batch
     context = (1,) if "no_cp" in case.features else (case.stated_cp,) if case.stated_cp else ()
     space = Space(cp=context, vpp=(1, 2, 4), micro_batch=(1, 2, 4, 8), zero=(1, 3) if how.stack == "fsdp" else (1,))

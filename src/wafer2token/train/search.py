@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from wafer2token.evidence.errors import InfeasibleError
+from wafer2token.train.calibration import planner
 from wafer2token.train.machine import Machine
 from wafer2token.train.memory import GIB, MIXED, StateBytes, memory
 from wafer2token.train.plan import RECOMPUTE, SCHEDULES, PlanTable
@@ -191,13 +192,13 @@ def search(
     space: Space | None = None,
     keep: int = 100,
     state: StateBytes = MIXED,
-    reserve: float = 0.06,
+    reserve: float | None = None,
     imbalance: float = 1.0,
 ) -> Found:
     """The best plans by step time among those that fit in memory.
 
     Args:
-        reserve: share of memory left to the framework and to fragmentation.
+        reserve: share of memory left to the framework and to fragmentation; None for that of the planner's card.
         keep: plans returned.
 
     Raises:
@@ -214,7 +215,7 @@ def search(
             for rows in _chunks(len(plans))
         ]
     )
-    room = machine.memory_bytes * (1 - reserve)
+    room = machine.memory_bytes * (1 - (planner("memory_reserve") if reserve is None else reserve))
     fits = np.flatnonzero(need <= room)
     if not fits.size:
         raise InfeasibleError(*_too_big(shape, machine, plans, need, seq_len, state, ranks))

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from wafer2token import chip as kernels
+from wafer2token.catalog import get
 from wafer2token.train.communication import layer_traffic, step_traffic
 from wafer2token.train.layer import Work, expansion_seconds, head_work, layer_work, nothing
 from wafer2token.train.plan import OFFLOADS, RECOMPUTE, SCHEDULES, Plan, PlanTable
@@ -20,7 +21,6 @@ from wafer2token.train.stage import Held, held, mix, split
 from wafer2token.workload import ModelShape
 
 Array = np.ndarray
-ADAM_BYTES = 30.0  # fp32 master weight and two moments read and written, fp32 gradient read, bf16 weight written
 
 
 @dataclass(frozen=True)
@@ -139,18 +139,15 @@ def parts_of_step(
 
 def _optimizer_seconds(acc: Any, plan: PlanTable | Plan, mine: Held) -> Array:
     """The optimizer's pass over the parameters that one rank updates, over the host link where its state is offloaded."""
+    card = get("training", "planner")
+    traffic, link = float(card.optimizer_traffic), float(card.host_link)
     tp, cp, dp, ep, etp = (np.asarray(getattr(plan, n), float) for n in ("tp", "cp", "dp", "ep", "etp"))
     shard = np.where(np.asarray(plan.shard) > 0, plan.shard, dp * cp)
     copies = np.maximum(dp * cp * tp / (ep * etp), 1.0)
     shared = (mine.dense + mine.embedding) / shard + mine.expert / np.minimum(copies, shard)
-    seconds = kernels.memory_time(acc, ADAM_BYTES * np.where(np.asarray(plan.zero) >= 1, shared, mine.total))
+    seconds = kernels.memory_time(acc, traffic * np.where(np.asarray(plan.zero) >= 1, shared, mine.total))
     offloaded = np.asarray(plan.offload) == OFFLOADS.index("optimizer")
-    return np.asarray(seconds * np.where(offloaded, acc.hbm_bytes_per_s / host_link(acc), 1.0))
-
-
-def host_link(acc: Any) -> float:
-    """Bytes per second between chip and host memory; PCIe 4.0 x16 where the chip card names none."""
-    return float(getattr(acc, "host_bytes_per_s", 0.0) or 32e9)
+    return np.asarray(seconds * np.where(offloaded, acc.hbm_bytes_per_s / link, 1.0))
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,8 @@ Interpolation = Literal["linear", "log", "step"]
 class SeriesClaim(BaseModel):
     """One claimant's series: a number per date, drawn at one quantile for all dates.
 
-    ``anchors`` carry the claimant's grade and sources; ``assumed`` anchors are this house's own extension.
+    ``anchors`` carry the claimant's grade and sources; ``assumed`` anchors are this house's own extension. ``said`` is the
+    day on which a plan was announced: what it promises for later comes later by the plans' slip.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
@@ -28,6 +29,7 @@ class SeriesClaim(BaseModel):
     by: str
     weight: float = Field(ge=0, le=1)
     points: Mapping[date, Number]
+    said: date | None = None
     note: str = ""
 
 
@@ -113,12 +115,13 @@ def _claim(raw: Any, unit: str, where: str, problems: list[Problem]) -> SeriesCl
                 problems.append(Problem(f"not a date with low, middle and high: {error}", place, triple))
     if not points:
         problems.append(Problem("a series needs anchors", where))
-    unknown = set(raw) - {"by", "weight", "grade", "source", "anchors", "assumed", "note"}
+    unknown = set(raw) - {"by", "weight", "grade", "source", "anchors", "assumed", "said", "note"}
     problems += [Problem("unknown key", f"{where}.{key}", key) for key in sorted(unknown)]
     return SeriesClaim(
         by=raw.get("by", ""),
         weight=raw.get("weight", 0.0),
         points=dict(sorted(points.items())),
+        said=raw.get("said"),
         note=raw.get("note", ""),
     )
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from wafer2token.catalog.card import Card, Ratio, Seconds
+from wafer2token.catalog.card import ByteRate, Bytes, Card, Ratio, Seconds, Unit
+from wafer2token.evidence.number import Number
 
-Scope = Literal["vendor", "family", "precision", "stack"]
+Scope = Literal["vendor", "family", "precision", "stack", "planner"]
+Tokens = Annotated[Number, Unit("token")]
 Part = Literal["definition", "fit"]
 
 
@@ -18,6 +20,11 @@ class TrainingCard(Card):
     attention that is not fused. ``*_hidden`` is the share of
     that traffic which computation covers. ``points`` and ``sources`` count the measurements behind the card, ``error`` is
     the median absolute error of the fit on them, ``left_out`` that on sources the fit had not seen.
+
+    The card of scope ``planner`` holds what is taken of every job where nothing is stated: ``host_link`` between chip and
+    host memory, ``memory_reserve`` left to framework and fragmentation, ``optimizer_traffic`` of Adam per parameter,
+    ``seq_len``, the tokens of a step (``step_tokens``, at least ``step_tokens_per_chip`` for every chip), and
+    ``record_step_tokens`` for a measurement whose source states no batch.
     """
 
     scope: Scope
@@ -47,3 +54,10 @@ class TrainingCard(Card):
     data_hidden: Ratio | None = None
     pipeline_hidden: Ratio | None = None
     spread: Ratio | None = None
+    host_link: ByteRate | None = None
+    memory_reserve: Ratio | None = None
+    optimizer_traffic: Bytes | None = None
+    seq_len: Tokens | None = None
+    step_tokens: Tokens | None = None
+    step_tokens_per_chip: Tokens | None = None
+    record_step_tokens: Tokens | None = None
