@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from wafer2token.train.run import TrainResult, train
+from wafer2token.train.run import Array, TrainResult, train
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def compare(model: str, on: str, other: str, chips: int, tokens: float, **option
     factors = (
         _factor(
             "chip: dense peak",
-            np.full_like(days, peak),
+            peak,
             f"{here.chip} against {there.chip}, {options.get('dtype', 'bf16')}",
         ),
         _factor(
@@ -89,11 +89,9 @@ def _factor(name: str, values: Any, note: str) -> Factor:
     return Factor(name, p5, p50, p95, note)
 
 
-def _peak_ratio(here: TrainResult, there: TrainResult) -> float:
-    """Peak of the other job over that of this one, from rate and utilisation."""
-    rate = float(np.median(here.tokens_per_s)) / float(np.median(here.mfu["6n"]))
-    other = float(np.median(there.tokens_per_s)) / float(np.median(there.mfu["6n"]))
-    return other / rate
+def _peak_ratio(here: TrainResult, there: TrainResult) -> Array:
+    """Peak of the other job over that of this one, sample by sample, from rate and utilisation."""
+    return np.asarray((there.tokens_per_s / there.mfu["6n"]) / (here.tokens_per_s / here.mfu["6n"]))
 
 
 def _split(result: TrainResult) -> tuple[float, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -14,11 +14,13 @@ from wafer2token.evidence.errors import EvidenceError, InfeasibleError, InputErr
 from wafer2token.evidence.number import Number
 from wafer2token.train.calibration import Calibrated, calibrated, family_of, planner, stack_of, vendor_of
 from wafer2token.train.failures import DAY_S, availability, reliability_card
+from wafer2token.train.layer import gemm_dtype
 from wafer2token.train.machine import Machine, machine, with_scale_out
 from wafer2token.train.memory import GIB, memory
 from wafer2token.train.parse import complete, parse_plan
 from wafer2token.train.plan import Plan, table
 from wafer2token.train.search import Space, price, search
+from wafer2token.train.step import parts_of_step, step_time
 from wafer2token.workload import ModelShape, train_flops_per_token
 from wafer2token.workload import model as read_model
 
@@ -233,9 +235,10 @@ def _answer(
 ) -> TrainResult:
     """The answer around the fastest plan, drawn over samples."""
     place, how, best = asked.place, asked.how, results[0]
-    drawn = _sampled(place, how, best, samples, seed)
+    ratio = _peak_ratios(place, asked.dtype, samples, seed)
+    drawn = _sampled(asked, best, ratio, samples, seed)
     rate = asked.global_batch * asked.seq_len / drawn
-    peak = _peak(place, asked.dtype) * asked.ranks
+    peak = _peak(place, asked.dtype) * ratio[gemm_dtype(place.acc, asked.dtype)] * asked.ranks
     goodput, days, interruptions, energy, cost = _life(place, asked.chips, asked.tokens, rate, samples, seed)
     mem = memory(asked.shape, best.plan, asked.seq_len)
     return TrainResult(
@@ -402,8 +405,25 @@ def _pareto(results: list[PlanResult]) -> list[PlanResult]:
     return out
 
 
-def _sampled(place: Machine, how: Calibrated, best: PlanResult, samples: int | None, seed: int) -> Array:
-    """Step times over samples: the spread of predictions for chips like this one, half of it common to all chips."""
+def _peak_ratios(place: Machine, dtype: str, samples: int | None, seed: int) -> dict[str, Array]:
+    """Drawn dense peaks over the central ones, for the formats of the matrix products and of attention."""
+    kinds = {gemm_dtype(place.acc, dtype), gemm_dtype(place.acc, "bf16")}
+    if samples is None:
+        return {kind: np.ones(1) for kind in kinds}
+    from wafer2token.evidence.sampling import draw
+
+    card = get("chip", place.chip)
+    return {
+        k: draw(card.peak[k], f"chip.{card.id}.peak.{k}", samples, seed) / float(card.peak[k]) for k in sorted(kinds)
+    }
+
+
+def _sampled(asked: Asked, best: PlanResult, ratio: Mapping[str, Array], samples: int | None, seed: int) -> Array:
+    """Step times over samples: the spread of predictions for chips like this one, half of it common to all chips.
+
+    What a chip family was measured to do does not depend on which figure for its peak is right: there a drawn peak moves
+    utilisation alone. A family without measurements is priced from its peak, so that the draw moves its steps as well.
+    """
     if samples is None:
         return np.array([best.step_time_s])
     from scipy.special import ndtri
@@ -411,14 +431,31 @@ def _sampled(place: Machine, how: Calibrated, best: PlanResult, samples: int | N
     from wafer2token.evidence.sampling import quantiles
 
     common = ndtri(quantiles("train.step", samples, seed))
-    own = ndtri(quantiles(f"train.{family_of(place.chip)}.step", samples, seed))
-    return np.asarray(best.step_time_s * np.exp(how.spread * np.sqrt(0.5) * (common + own)))
+    own = ndtri(quantiles(f"train.{family_of(asked.place.chip)}.step", samples, seed))
+    middle = best.step_time_s if asked.how.measured_family else _repriced(asked, best.plan, ratio)
+    return np.asarray(middle * np.exp(asked.how.spread * np.sqrt(0.5) * (common + own)))
+
+
+def _repriced(asked: Asked, plan: Plan, ratio: Mapping[str, Array]) -> Array:
+    """Seconds per step of a plan under drawn peaks, one per sample."""
+    acc = asked.place.acc
+    peaks = {**acc.peaks, **{kind: acc.peaks[kind] * by for kind, by in ratio.items()}}
+    software, place = asked.how.software, asked.place
+    parts = parts_of_step(
+        asked.shape,
+        replace(acc, peaks=peaks),
+        place.fab,
+        plan,
+        asked.seq_len,
+        place.domain,
+        software.fused_attention,
+        asked.imbalance,
+    )
+    return np.asarray(step_time(parts, plan, software).total)
 
 
 def _peak(place: Machine, dtype: str) -> float:
     """Dense peak of one rank that utilisation is taken of."""
-    from wafer2token.train.layer import gemm_dtype
-
     return float(place.acc.peaks[gemm_dtype(place.acc, dtype)])
 
 
