@@ -21,11 +21,14 @@ MILLION = Space(
 )
 
 
+BATCHES = sorted({2**a * 3**b for a in range(13) for b in range(3) if 128 <= 2**a * 3**b <= 4096}, reverse=True)
+
+
 def main() -> None:
     shape, place = model("gpt3_175b"), machine("a100_sxm_80")
     how = calibrated(place.chip, place.vendor, "bf16", "megatron").software
     total, spent = 0, 0.0
-    for batch in (4096, 3072, 2048, 1536, 1024, 768, 512):
+    for batch in BATCHES:
         start = time.perf_counter()
         found = search(shape, place, 4096, batch, 2048, how, space=MILLION)
         seconds = time.perf_counter() - start

@@ -19,7 +19,7 @@ def reference() -> str:
              "`wafer2token.verbs`.\n"]  # fmt: skip
     for verb in VERBS:
         command: click.Command = import_module(f"wafer2token.cli.{verb}").command
-        context = click.Context(command, info_name=f"w2t {verb}", max_content_width=100, terminal_width=100)
+        context = click.Context(command, info_name=f"w2t {verb}", max_content_width=100, terminal_width=100, help_option_names=["-h", "--help"])
         parts.append(f"## w2t {verb}\n\n```\n{command.get_help(context)}\n```\n")
     return "\n".join(parts)
 

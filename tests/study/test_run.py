@@ -107,3 +107,8 @@ def test_compare_is_reciprocal():
 def test_compare_names_the_nearest():
     with pytest.raises(InputError, match="ascend_910c"):
         compare("ascend_910cc", "h20")
+
+
+def test_a_thing_is_not_compared_with_itself():
+    with pytest.raises(InputError, match="with itself"):
+        compare("910C", "ascend_910c")

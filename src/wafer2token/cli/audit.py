@@ -209,7 +209,7 @@ def _efficiency_line(report: Audit) -> str:
     if "now" not in efficiency:
         return f"efficiency: {efficiency}"
     now, later = efficiency["now"], efficiency["in_six_months"]
-    return (f"efficiency: starts like {efficiency['starts_like']}: {now['low']:.2f} to {now['high']:.2f} of a reference GPU now, "
+    return (f"efficiency: starts like {efficiency['starts_like']}: {now['low']:.2f} to {now['high']:.2f} of mature software now, "
             f"{later['low']:.2f} to {later['high']:.2f} in six months (grade {efficiency['grade']})")  # fmt: skip
 
 

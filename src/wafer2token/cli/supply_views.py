@@ -28,6 +28,16 @@ def _cell(value: Any) -> Any:
     return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else value
 
 
+ASSUMED = {"assumed_text": "rests on assumed"}
+
+
+def resting(names: Any) -> dict[str, Any]:
+    """The assumed inputs behind a line: all of them, and the strongest with the number of the others for a table."""
+    found = list(names)
+    more = f" +{len(found) - 1}" if len(found) > 1 else ""
+    return {"assumed": found, "assumed_text": found[0] + more if found else "-"}
+
+
 def view(result: SupplyResult, show: str, target: str) -> View:
     """One of the views that need a finished run; most of them count by whole years."""
     if show not in ("worth", "shadow", "cost", "tools", "posterior"):
@@ -66,38 +76,45 @@ def drivers(result: SupplyResult) -> View:
 def backtest(result: SupplyResult) -> View:
     """Every published statement against the run."""
     from wafer2token.supply.backtest import backtest as score
-    from wafer2token.supply.backtest import usable
+    from wafer2token.supply.backtest import behind, observations, usable
 
-    found = usable()
+    found, cards = usable(), {card.id: card for card in observations()}
     rows: Rows = [
         {"by": s.by, "statement": s.statement, "measures": s.measures, "when": s.when, "said": s.value, "p5": s.p5, "p50": s.p50,
          "p95": s.p95, "quantile": round(s.quantile, 2), "crps": s.crps, "id": s.id, "note": s.note,
-         "weighs": "yes" if s.id in found else ""}
+         "weighs": "yes" if s.id in found else "", **resting(behind(result, cards[s.id]))}
         for s in score(result)
     ]  # fmt: skip
     for row in rows:
         if row["measures"].startswith("date."):
             row |= {key: f"{row[key]:.2f}" for key in ("said", "p5", "p50", "p95")}
     columns = {"by": "by", "statement": "is a", "measures": "of", "when": "when", "said": "said", "p50": "model p50",
-               "quantile": "quantile", "crps": "CRPS", "weighs": "used"}  # fmt: skip
+               "quantile": "quantile", "crps": "CRPS", "weighs": "used", **ASSUMED}  # fmt: skip
     note = f"quantile: share of the run's samples at or below what was said. Used by --given, since they have a likelihood: {', '.join(found)}"
     return rows, columns, "published statements, one by one", note
+
+
+def by_year(result: SupplyResult) -> dict[int, tuple[str, ...]]:
+    """The assumed inputs that move the Ascend chips of each year."""
+    from wafer2token.supply.drivers import assumed_behind
+
+    return {year: assumed_behind(result, units, result.timeline.year(year).stop - 1) for year, units in result.yearly("units.ascend").items()}
 
 
 def posterior(result: SupplyResult) -> View:
     """What each observation with a likelihood does to the yearly chips."""
     from wafer2token.supply.backtest import posterior as weigh
 
-    found = weigh(result)
+    found, assumed = weigh(result), by_year(result)
     rows: Rows = [
         {"observation": e.observation, "year": e.year, "prior": list(e.prior), "posterior": list(e.posterior),
-         "samples": round(e.effective_samples)}
+         "samples": round(e.effective_samples), **resting(assumed[e.year])}
         for e in found.effects
     ]  # fmt: skip
     for row in rows:
         row |= {f"{k}_text": " - ".join(f"{x / 1e3:,.0f}" for x in row[k]) for k in ("prior", "posterior")}
     columns = {"observation": "given", "year": "year", "prior_text": "prior [k]", "posterior_text": "posterior [k]",
-               "samples": "effective samples"}  # fmt: skip
+               "samples": "effective samples", **ASSUMED}  # fmt: skip
     moved = ", ".join(f"{name} {shift:+.2f}" for name, shift in found.moved[:5])
     return rows, columns, f"posterior of Ascend chips given {len(found.used)} observations", f"inputs moved (mean rank): {moved}"
 
@@ -107,24 +124,27 @@ def worth(result: SupplyResult) -> View:
     from wafer2token.supply.worth import worth as levers
 
     rows: Rows = [
-        {"lever": w.lever, "unit": f"one {w.unit}", "mean": w.mean, "p5": w.p5, "p50": w.p50, "p95": w.p95, "helps": round(w.helps, 2)}
+        {"lever": w.lever, "unit": f"one {w.unit}", "mean": w.mean, "p5": w.p5, "p50": w.p50, "p95": w.p95, "helps": round(w.helps, 2),
+         **resting(w.assumed)}
         for w in levers(result)
-    ]
-    columns = {"lever": "lever", "unit": "one more", "mean": "mean", "p5": "p5", "p50": "p50", "p95": "p95", "helps": "helps in"}
+    ]  # fmt: skip
+    columns = {"lever": "lever", "unit": "one more", "mean": "mean", "p5": "p5", "p50": "p50", "p95": "p95", "helps": "helps in", **ASSUMED}
     note = "below 0: more dies go to the 950, which comes first and takes the stacks of two single-die chips"
     return rows, columns, f"Ascend chips gained by {result.quarters[-1]}, common random numbers", note
 
 
 def shadow(result: SupplyResult) -> View:
     """Duals of the programme that makes the most chips, by quarter."""
+    from wafer2token.supply.drivers import assumed_behind
     from wafer2token.supply.wayround import shadow_prices
 
     found = shadow_prices(result)
     rows: Rows = [
         {"quarter": label} | {s: float(getattr(found, s)[:, q].mean()) for s in ("dies", "stacks", "assembly")}
+        | resting(assumed_behind(result, found.dies[:, q] + found.stacks[:, q] + found.assembly[:, q], q))
         for q, label in enumerate(result.quarters)
     ]
-    columns = {"quarter": "quarter", "dies": "a die", "stacks": "a stack", "assembly": "a package start"}
+    columns = {"quarter": "quarter", "dies": "a die", "stacks": "a stack", "assembly": "a package start", **ASSUMED}
     return rows, columns, "chips that one more is worth (910C equivalents, mean of 200 samples)", "with foresight of the whole run"
 
 
@@ -134,11 +154,12 @@ def knock_outs(result: SupplyResult) -> View:
 
     rows: Rows = [
         {"title": k.title, "year": k.year, "p5": round(k.left[0], 2), "p50": round(k.left[1], 2), "p95": round(k.left[2], 2),
-         "below": k.quarters_below_half, "first": k.first_below_half}
+         "below": k.quarters_below_half, "first": k.first_below_half,
+         **resting(k.assumed)}
         for k in losses(result)
     ]  # fmt: skip
     columns = {"title": "without", "year": "year", "p5": "p5", "p50": "p50", "p95": "p95", "below": "quarters below half",
-               "first": "first"}  # fmt: skip
+               "first": "first", **ASSUMED}  # fmt: skip
     return rows, columns, "share of the Ascend chips that survives", ""
 
 
@@ -147,17 +168,18 @@ def flows(result: SupplyResult) -> View:
     from wafer2token.supply.flows import silicon, stacks
 
     rows: Rows = [
-        {"year": year, "from": link.source, "to": link.target, "value": link.value, "unit": link.unit}
-        for year in result.yearly("units.ascend")
+        {"year": year, "from": link.source, "to": link.target, "value": link.value, "unit": link.unit, **resting(names)}
+        for year, names in by_year(result).items()
         for link in (*silicon(result, year), *stacks(result, year))
     ]
-    return rows, {"year": "year", "from": "from", "to": "to", "value": "mean", "unit": "unit"}, "flows of the year", ""
+    return rows, {"year": "year", "from": "from", "to": "to", "value": "mean", "unit": "unit", **ASSUMED}, "flows of the year", ""
 
 
 def tools(result: SupplyResult) -> View:
     """The tool classes beside the claimed wafers: what the scanners carry, what is made, which class holds it back."""
     import numpy as np
 
+    from wafer2token.supply.drivers import assumed_behind
     from wafer2token.supply.tools import CLASSES, lithography_ceiling
 
     found, limits, history = lithography_ceiling(result.inputs), result.limits, result.timeline.history
@@ -174,10 +196,11 @@ def tools(result: SupplyResult) -> View:
         row |= {f"held.{name}": share for name, share in shares.items()}
         row |= {f"tools.{name}_p50": float(np.median(limits.tools[name][:, history + q])) for name in CLASSES}
         worst = max(shares, key=lambda name: shares[name])
+        row |= resting(assumed_behind(result, found.share_needed[:, q], q))
         row["held"] = f"{worst} {shares[worst]:.0%}" if shares[worst] >= 0.005 else "-"
         rows.append(row)
     columns = {"quarter": "quarter", "scanners": "scanners", "carried": "carry [k/month]", "claimed": "claimed [k/month]",
-               "made": "made of it", "held": "held back by"}  # fmt: skip
+               "made": "made of it", "held": "held back by", **ASSUMED}  # fmt: skip
     note = ("p5 - p50 - p95, made p5 - p50 of the wafers claimed; only immersion scanners have a public count, their share on 7 nm, "
             "the headroom of the other classes and ageing are assumed")  # fmt: skip
     return rows, columns, "tools and the wafers they carry", note
@@ -188,6 +211,7 @@ def cost(result: SupplyResult) -> View:
     import numpy as np
 
     from wafer2token.supply.cost import compare_euv
+    from wafer2token.supply.drivers import assumed_behind
 
     without, with_euv = compare_euv(result.inputs)
     fields = {"immersion": ("immersion exposures", "1/wafer", 1.0), "euv": ("EUV exposures", "1/wafer", 1.0),
@@ -201,9 +225,9 @@ def cost(result: SupplyResult) -> View:
         pair = getattr(without, field) * scale, getattr(with_euv, field) * scale
         for name, values in (("without", pair[0]), ("with", pair[1]), ("ratio", pair[1] / np.where(pair[0] > 0, pair[0], np.nan))):
             row |= dict(zip((f"{name}_p5", f"{name}_p50", f"{name}_p95"), map(float, np.quantile(values, LEVELS)), strict=True))
-        rows.append(row)
+        rows.append(row | resting(assumed_behind(result, pair[1])))
     columns = {"what": "of a 7 nm wafer", "unit": "unit", "without_p5": "p5", "without_p50": "without EUV", "without_p95": "p95",
-               "with_p5": "p5", "with_p50": "with EUV", "with_p95": "p95", "ratio_p50": "ratio"}  # fmt: skip
+               "with_p5": "p5", "with_p50": "with EUV", "with_p95": "p95", "ratio_p50": "ratio", **ASSUMED}  # fmt: skip
     return rows, columns, f"cost at the yield of {result.quarters[-1]}", "same node, the passes that EUV saves; board, host and design left out"
 
 
@@ -224,13 +248,15 @@ def way_round(result: SupplyResult, target: str) -> View:
     found = cheapest(result, year, chips)
     names = {"wafers": "wafers moved from phones", "stacks": "stacks at a premium", "assembly": "package capacity bought",
              "chips": "B200 at a premium"}  # fmt: skip
+    rests = {"stacks": ("grey_stacks", "grey_premium"), "assembly": ("assembly_capex", "assembly_lead"), "chips": ("grey_chips",)}
+    year_rests = by_year(result)[year]
     rows: Rows = [
-        {"buy": names[lever], "unit": UNITS[lever]} | dict(zip(("p5", "p50", "p95"), map(float, np.quantile(found.total(lever), LEVELS)), strict=True))
+        {"buy": names[lever], "unit": UNITS[lever]} | resting((*rests.get(lever, ()), *year_rests)) | dict(zip(("p5", "p50", "p95"), map(float, np.quantile(found.total(lever), LEVELS)), strict=True))
         for lever in LEVERS
     ]
     for name, values, unit in (("cost", found.cost / 1e6, "million USD"), ("price of the last chip", found.marginal, "USD")):
-        rows.append({"buy": name, "unit": unit} | dict(zip(("p5", "p50", "p95"), map(float, np.quantile(values, LEVELS)), strict=True)))
-    columns = {"buy": "buy", "unit": "unit", "p5": "p5", "p50": "p50", "p95": "p95"}
+        rows.append({"buy": name, "unit": unit} | resting((*(n for r in rests.values() for n in r), *year_rests)) | dict(zip(("p5", "p50", "p95"), map(float, np.quantile(values, LEVELS)), strict=True)))
+    columns = {"buy": "buy", "unit": "unit", "p5": "p5", "p50": "p50", "p95": "p95", **ASSUMED}
     note = f"{found.share:.0%} of samples can reach it; prices and limits of the grey market are assumed"
     return rows, columns, f"least cost to {chips:,.0f} chips (910C equivalents) in {year}", note
 
@@ -253,17 +279,19 @@ def sobol(scenario: str | None, overrides: dict[str, Any], samples: int, seed: i
 
 def claimants(about: str, scenario: str | None, overrides: dict[str, Any], samples: int, seed: int, until: str) -> View:
     """Ascend chips by year under each claimant of an input."""
+    from wafer2token.supply import supply
     from wafer2token.supply.inputs import short
     from wafer2token.supply.sensitivity import by_claimant
 
     found = by_claimant(short(about), scenario=scenario, overrides=overrides, samples=samples, seed=seed, until=until)
     require_year(next(iter(found.values())), until)
+    assumed = by_year(supply(scenario, overrides, samples, seed, until))
     rows: Rows = [
-        {"by": by or "(not contested)", "year": year, "p5": p5, "p50": p50, "p95": p95}
+        {"by": by or "(not contested)", "year": year, "p5": p5, "p50": p50, "p95": p95, **resting(assumed[year])}
         for by, years in found.items()
         for year, (p5, p50, p95) in years.items()
     ]
-    return rows, {"by": about, "year": "year", "p5": "p5", "p50": "p50", "p95": "p95"}, "Ascend chips under each claimant alone", ""
+    return rows, {"by": about, "year": "year", "p5": "p5", "p50": "p50", "p95": "p95", **ASSUMED}, "Ascend chips under each claimant alone", ""
 
 
 def suppliers(lose: list[str]) -> tuple[Rows, dict[str, str], str, str, dict[str, Any]]:
@@ -282,7 +310,7 @@ def suppliers(lose: list[str]) -> tuple[Rows, dict[str, str], str, str, dict[str
     cuts = {by: [sorted(cut) for cut in network.cut_sets(by, keep)] for by, keep in (("country", ["CN"]), ("supplier", []))}
     again = ", ".join(f"{year:.0f} y {p:.0%}" for year, p in zip(years, chance, strict=True))
     note = (
-        f"Without {', '.join(lose)}: chips {'still come' if loss.chips else 'stop'}; they come (again) after {again}.\n"
+        f"Without {', '.join(lose)}: chips {'still come' if loss.chips else 'stop'}; they come (again) after {again} (times of substitution are assumed).\n"
         f"Smallest losses outside China that stop production: {'; '.join(' + '.join(c) for c in cuts['country'])}"
     )
     document = {"steps": rows, "lost": list(loss.lost), "stopped": list(loss.stopped), "chips": loss.chips,

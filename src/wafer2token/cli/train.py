@@ -60,9 +60,8 @@ def command(
 
     counts = _chips(chips)
     if "+" in on or len(counts) > 1:
-        _show_mixed(
-            model, on.split("+"), counts, {"seq_len": seq_len, "global_batch": global_batch, "dtype": dtype}, fmt
-        )
+        shared = {"seq_len": seq_len, "global_batch": global_batch, "dtype": dtype}
+        _show_mixed(model, on.split("+"), counts, shared, fmt)
         return
     options: dict[str, Any] = {
         "plan": plan,
@@ -76,24 +75,26 @@ def command(
         "assume": assume,
     }
     if compare:
-        from wafer2token.train.compare import compare as versus
-
-        result = versus(model, on, compare, counts[0], _tokens(tokens), **options)
-        emit(
-            [vars(f) for f in result.factors],
-            ["factor", "p5", "p50", "p95", "note"],
-            result.title,
-            fmt,
-            document=result.to_dict(),
-            note=result.note,
-        )
+        _show_comparison((model, on, compare, counts[0], _tokens(tokens)), options, fmt)
         return
     answer = train(model, on, counts[0], _tokens(tokens), **options)
     if trace:
-        from wafer2token.train.timeline import timeline_of
-
-        click.echo(f"timeline in {timeline_of(answer.best[0]).write_trace(trace)}", err=True)
+        _write_trace(answer, trace)
     _show(answer, fmt)
+
+
+def _show_comparison(question: tuple[Any, ...], options: dict[str, Any], fmt: str | None) -> None:
+    from wafer2token.train.compare import compare
+
+    result = compare(*question, **options)
+    columns = ["factor", "p5", "p50", "p95", "note"]
+    emit([vars(f) for f in result.factors], columns, result.title, fmt, document=result.to_dict(), note=result.note)
+
+
+def _write_trace(answer: Any, path: str) -> None:
+    from wafer2token.train.timeline import timeline_of
+
+    click.echo(f"timeline in {timeline_of(answer.best[0]).write_trace(path)}", err=True)
 
 
 def _chips(text: str) -> list[int]:

@@ -64,7 +64,7 @@ def progress(platform: str, workload: str, samples: int | None = None, seed: int
     """
     if workload not in WORKLOADS:
         raise InputError(unknown("class of workload", workload, list(WORKLOADS)))
-    card = _card(platform, workload)
+    card = progress_card(platform, workload)
 
     def value(number: Number, name: str) -> Value:
         if samples is None:
@@ -79,7 +79,11 @@ def progress(platform: str, workload: str, samples: int | None = None, seed: int
     )  # fmt: skip
 
 
-def _card(platform: str, workload: str) -> Any:
+def progress_card(platform: str, workload: str) -> Any:
+    """The calibration card behind a curve: the closest to the platform and the class of workload.
+
+    Raises EvidenceError where no card fits.
+    """
     cards = [c for c in all_cards("calibration").values() if c.family == "progress"]
     for target, stack in ((platform, workload), (platform, "any"), ("any", workload), ("any", "any")):
         for card in cards:

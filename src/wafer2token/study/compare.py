@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from wafer2token import __version__, catalog
+from wafer2token.evidence.errors import InputError, Problem
 from wafer2token.evidence.sampling import summary
 from wafer2token.evidence.units import format_range
 from wafer2token.study import chain
@@ -78,6 +79,8 @@ def compare(a: str, b: str, *, model: str | None = None, chips: int | None = Non
     """
     graph = Graph(samples, seed)
     first, second = add_entity(graph, a), add_entity(graph, b)
+    if first == second:
+        raise InputError(Problem("a comparison of a thing with itself", got=f"{a} {b}", remedy="name two different chips or systems"))
     sides = [side(graph, m, first, second) for m in shared_measures(graph, first, second)]
     problems: dict[str, str] = {}
     if model is not None:

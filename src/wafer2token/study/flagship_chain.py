@@ -88,9 +88,12 @@ def training_slowdown(graph: Graph, details: Mapping[str, Any]) -> list[Verdict]
 
 
 def _precisions(details: Mapping[str, Any], ours: str, theirs: str) -> str:
-    """In which precision the two trained; utilisation is of that precision's peak."""
-    here, there = (details.get(p, {}).get("answer", {}).get("precision", "?") for p in (ours, theirs))
-    return f"both in {here}" if here == there else f"{here} there against {there} here, each of its own peak"
+    """In which precision the two trained (utilisation is of that precision's peak), and how many runs each rests on."""
+    answers = [details.get(p, {}).get("answer", {}) for p in (ours, theirs)]
+    there, here = (a.get("precision", "?") for a in answers)
+    precision = f"both in {here}" if here == there else f"{there} there against {here} here, each of its own peak"
+    runs_there, runs_here = (a.get("calibration_points", 0) for a in answers)
+    return f"{precision}; software calibrated on {runs_there} published runs there, {runs_here} here"
 
 
 def _rate_ratio(graph: Graph, base: str, ours: str, theirs: str) -> str:

@@ -79,6 +79,15 @@ def measured(result: SupplyResult, card: ObservationCard) -> Array | None:
     return np.asarray(array[:, :end].sum(axis=1)) if end <= array.shape[1] else None
 
 
+def behind(result: SupplyResult, card: ObservationCard) -> tuple[str, ...]:
+    """The assumed inputs that move what the run says about a statement, strongest first."""
+    from wafer2token.supply.drivers import assumed_behind
+
+    samples = measured(result, card)
+    last = (result.timeline.year(card.year).stop if card.year else quarter(card.through) - FIRST + 1 if card.through else 0) - 1
+    return () if samples is None else assumed_behind(result, samples, last)
+
+
 def first_time(result: SupplyResult, happens: NDArray[np.bool_]) -> Array:
     """Decimal year of the middle of the first quarter in which something holds, [samples]; the end of the run if never."""
     middles = result.timeline.middles[result.timeline.history :]

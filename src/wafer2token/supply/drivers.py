@@ -72,13 +72,20 @@ def drivers_of(result: SupplyResult, values: Array, quarter: int, top: int = 10)
 
 def rests_on(result: SupplyResult, name: str = "units.ascend") -> list[tuple[str, ...]]:
     """For every quarter, the assumed inputs that move a result notably (beyond chance), strongest first."""
-    target = ranks(result[name])
-    notable = max(NOTABLE, 3.0 / np.sqrt(result.samples))
-    out = []
-    for quarter in range(len(result.quarters)):
-        inputs = moving(result.inputs, quarter)
-        names = [n for n in inputs if result.inputs.cards[n].value.grade == "assumed"]
-        correlations = np.abs(target[:, quarter] @ ranks(np.stack([inputs[n] for n in names], axis=1)))
-        order = np.argsort(-correlations)
-        out.append(tuple(names[i] for i in order if correlations[i] >= notable))
-    return out
+    return [assumed_behind(result, result[name][:, quarter], quarter) for quarter in range(len(result.quarters))]
+
+
+def assumed_behind(result: SupplyResult, values: Array, quarter: int = -1) -> tuple[str, ...]:
+    """The assumed inputs, as they stand by a quarter, that move any figure notably (beyond chance), strongest first.
+
+    values [n] belong to the first n samples of the run.
+    """
+    count = len(values)
+    inputs = moving(result.inputs, quarter % len(result.quarters))
+    names = [n for n in inputs if result.inputs.cards[n].value.grade == "assumed"]
+    if not names or np.ptp(values) == 0:
+        return ()
+    matrix = ranks(np.stack([inputs[n][:count] for n in names], axis=1))
+    correlations = np.abs(ranks(np.asarray(values)[:, None])[:, 0] @ matrix)
+    notable = max(NOTABLE, 3.0 / np.sqrt(count))
+    return tuple(names[i] for i in np.argsort(-correlations) if correlations[i] >= notable)

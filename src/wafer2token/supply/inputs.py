@@ -128,8 +128,6 @@ def _change(name: str, at: str, value: Any) -> Change:
         raise InputError(Problem("this input holds for the whole run, so it cannot change at a date", got=at,
                                  remedy=f"leave out @{at}"))  # fmt: skip
     read = _value(card, value)
-    if since is not None and not isinstance(read, Number):
-        raise InputError(Problem("weights of claimants hold for the whole run", got=at, remedy=f"leave out @{at}"))
     return Change(name, since, read, f"{value}" + (f" from {at}" if at else ""))
 
 
@@ -179,9 +177,8 @@ def read_inputs(timeline: Timeline, samples: int, seed: int, overrides: Override
     for change in (c for c in changes if c.since is not None):
         if change.name in said:
             values[change.name] = slipped(values[change.name], said.pop(change.name), values[SLIP][:, 0], timeline)
-        values[change.name] = _from_date(values[change.name], change, timeline, samples, seed)
         card = cards[change.name]
-        assert isinstance(change.value, Number)
+        values[change.name] = _from_date(values[change.name], change, card, values[SLIP][:, 0], timeline, seed)
         cards[change.name] = card.model_copy(update={"value": replace(card.value, grade="assumed")})
     return Inputs(timeline, samples, seed, values, cards, {c.name: c.text for c in changes}, said)
 
@@ -194,10 +191,16 @@ def _announced(card: SupplyCard, samples: int, seed: int) -> Array | None:
     return np.asarray(years[claimant(card, samples, seed)])
 
 
-def _from_date(before: Array, change: Change, timeline: Timeline, samples: int, seed: int) -> Array:
-    assert isinstance(change.value, Number)
+def _from_date(before: Array, change: Change, card: SupplyCard, slip: Array, timeline: Timeline, seed: int) -> Array:
+    """An input that follows `before` until a date and a number, or other weights of its claimants, after it."""
     assert change.since is not None
-    after = draw(change.value, dotted(change.name), samples, seed)[:, None]
+    samples = len(slip)
+    if isinstance(change.value, Number):
+        after = draw(change.value, dotted(change.name), samples, seed)[:, None]
+    else:
+        weighted = card.weighted(change.value)
+        after, said = sample(weighted, timeline, samples, seed), _announced(weighted, samples, seed)
+        after = after if said is None else slipped(after, said, slip, timeline)
     share = timeline.share_after(change.since)
     return np.asarray(before * (1.0 - share) + after * share)
 

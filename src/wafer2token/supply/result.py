@@ -140,8 +140,11 @@ class SupplyResult:
         return np.asarray(np.quantile(self[name], levels, axis=0))
 
     def rows(self, view: str = "chip", what: str = "units") -> list[dict[str, Any]]:
-        """One row per quarter: p5, p50, p95 by view (see `by`), and the stage that binds most often."""
-        shares = self.binding_share
+        """One row per quarter: p5, p50, p95 by view (see `by`), the stage that binds most often, and the assumed inputs that move
+        the Ascend chips of the quarter."""
+        from wafer2token.supply.drivers import rests_on
+
+        shares, assumed = self.binding_share, rests_on(self)
         groups = self.by(view, what)
         rows = []
         for q, label in enumerate(self.quarters):
@@ -150,7 +153,7 @@ class SupplyResult:
             for group, units in groups.items():
                 p5, p50, p95 = np.quantile(units[:, q], (0.05, 0.5, 0.95))
                 row |= {f"{group}.p5": float(p5), f"{group}.p50": float(p50), f"{group}.p95": float(p95)}
-            rows.append(row | {"binds": stage, "binds_share": float(shares[stage][q])})
+            rows.append(row | {"binds": stage, "binds_share": float(shares[stage][q]), "assumed": " ".join(assumed[q])})
         return rows
 
     def to_dict(self) -> dict[str, Any]:

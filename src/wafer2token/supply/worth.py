@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from wafer2token import catalog
 from wafer2token.evidence.sampling import draw
 from wafer2token.fab.capacity import wafers_per_month
+from wafer2token.supply.drivers import assumed_behind
 from wafer2token.supply.inputs import Inputs
 from wafer2token.supply.result import SupplyResult
 from wafer2token.supply.run import evaluate, supply
@@ -33,7 +34,7 @@ class Lever:
 @dataclass(frozen=True)
 class Worth:
     """Ascend chips that one unit of a lever adds over the run, p5, p50, p95 and mean over samples; share of samples in
-    which it adds any."""
+    which it adds any; the assumed inputs that move the gain."""
 
     lever: str
     unit: str
@@ -42,6 +43,7 @@ class Worth:
     p95: float
     mean: float
     helps: float
+    assumed: tuple[str, ...]
 
 
 def scanner_wafers(inputs: Inputs) -> Array:
@@ -69,7 +71,7 @@ def levers(inputs: Inputs) -> list[Lever]:
         Lever("yield", "point of yield of Ascend dies", ones, lambda now: {
             "yield_factor": now.all("yield_factor") * (1 + 0.01 / np.clip(now.all("reported_yield"), 0.05, 1))}),
         Lever("stacks", "million domestic HBM stacks over the run", ones, lambda now: {
-            "hbm_cxmt": now.all("hbm_cxmt") + 1e6 / quarters / QUARTER_S / np.maximum(now.all("hbm_huawei_share"), 1e-9)}),
+            "hbm_cxmt": now.all("hbm_cxmt") + 1e6 / quarters / QUARTER_S / np.maximum(now.all("cxmt_huawei_share"), 1e-9)}),
         Lever("assembly", "10,000 package starts a quarter", ones, lambda now: {
             "assembly_starts": now.all("assembly_starts") + 1e4 / QUARTER_S}),
         Lever("attach", "point of attach yield", ones, lambda now: {
@@ -99,14 +101,15 @@ def worth(result: SupplyResult, since: str | None = None, only: Sequence[str] = 
         changed = evaluate(result.inputs.with_values(lever.change(result.inputs)))
         gain = (changed["units.ascend"].sum(axis=1) - base) / lever.amount
         p5, p50, p95 = (float(x) for x in np.quantile(gain, (0.05, 0.5, 0.95)))
-        out.append(Worth(lever.name, lever.unit, p5, p50, p95, float(gain.mean()), float((gain > 0.5).mean())))
+        out.append(Worth(lever.name, lever.unit, p5, p50, p95, float(gain.mean()), float((gain > 0.5).mean()),
+                         assumed_behind(result, gain)))  # fmt: skip
     return sorted(out, key=lambda w: -w.mean)
 
 
 @dataclass(frozen=True)
 class Knock:
     """What is left of a year's Ascend chips when something is taken away: p5, p50, p95 of the share over samples; the
-    quarters of the whole run in which the median is below half of the run's own, and the first of them."""
+    quarters of the whole run in which the median is below half of the run's own, and the first of them; the assumed inputs that move the share."""
 
     scenario: str
     title: str
@@ -114,6 +117,7 @@ class Knock:
     left: tuple[float, float, float]
     quarters_below_half: int
     first_below_half: str
+    assumed: tuple[str, ...]
 
 
 KNOCK_OUTS = ("no_die_bank", "no_foreign_hbm", "hbm_gone", "no_dutch_service", "no_us_service", "no_foreign_service", "tighter_2026")
@@ -129,6 +133,8 @@ def knock_outs(result: SupplyResult, scenarios: Sequence[str] = KNOCK_OUTS) -> l
         below = np.flatnonzero(np.median(other["units.ascend"], axis=0) < 0.5 * middle)
         first = result.quarters[below[0]] if len(below) else "-"
         for year, units in other.yearly("units.ascend").items():
-            p5, p50, p95 = (float(x) for x in np.quantile(units / np.maximum(base[year], 1.0), (0.05, 0.5, 0.95)))
-            out.append(Knock(name, other.title, year, (p5, p50, p95), len(below), first))
+            left = units / np.maximum(base[year], 1.0)
+            p5, p50, p95 = (float(x) for x in np.quantile(left, (0.05, 0.5, 0.95)))
+            assumed = assumed_behind(result, left, result.timeline.year(year).stop - 1)
+            out.append(Knock(name, other.title, year, (p5, p50, p95), len(below), first, assumed))
     return out

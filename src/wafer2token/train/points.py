@@ -155,6 +155,50 @@ def read_case(record: Record, shapes: Mapping[str, ModelShape], lists_chunks: bo
 
     ``lists_chunks`` says that this source prints schedules, so that a missing one is plain 1F1B and not unknown.
     """
+    kind, target = _measure(record)
+    hardware, split = record.get("hardware") or {}, dict(record.get("parallelism") or {})
+    source = record.get("source") or {}
+    chip, dies, node = machine(hardware)
+    devices, seq_len = _job(record, split)
+    shape = _shape(record, shapes)
+    ranks = devices * (dies if node <= 8 and dies > 1 else 1)
+    plan, stated = read_plan(record, split, ranks, shape)
+    stated |= ({"micro_batch"} if record.get("micro_batch") else set()) | (
+        {"vpp"} if _plain_schedule(split, lists_chunks) else set()
+    )
+    words = (record.get("framework") or "", source.get("title", ""), split.get("framework_mode", ""))
+    return Case(
+        id=str(record["id"]),
+        family=str(record.get("family", "user")),
+        source=str(source.get("title", "")),
+        kind=kind,
+        grade=str(record.get("grade", "")),
+        weight=float(record.get("weight", 1.0)),
+        target=target,
+        measured=float(record["measured"][target]),
+        chip=chip,
+        dies=dies,
+        devices=devices,
+        node=node,
+        scale_out_bytes_per_s=scale_out(hardware),
+        shape=shape,
+        seq_len=seq_len,
+        global_batch=int(record.get("global_batch") or (plan.global_batch if plan else 0)),
+        precision=precision(record),
+        plan=plan,
+        stated=stated,
+        framework=" ".join(str(x) for x in words),
+        year=year(record),
+        features=features(split),
+        convention=str(record.get("mfu_definition", "")),
+        tokens=float(record["measured"].get("total_tokens_t") or 0.0) * 1e12,
+        biased=any(name in shape.id.lower() for name in LINEAR_BIAS),
+        stated_cp=int(split.get("cp") or 0),
+    )
+
+
+def _measure(record: Record) -> tuple[str, str]:
+    """What was run and which metric of it was measured; refuses what the planner does not model."""
     kind, target = str(record.get("kind") or "pretrain_steady_state"), str(record.get("target_metric", ""))
     if str(record.get("grade", "")) == "D":
         raise CannotExpressError("grade D: implausible, not to be used")
@@ -162,59 +206,20 @@ def read_case(record: Record, shapes: Mapping[str, ModelShape], lists_chunks: bo
         raise CannotExpressError(_kind_reason(kind))
     if target not in TARGETS or not (record.get("measured") or {}).get(target):
         raise CannotExpressError(f"no measured value of a known kind ({target})")
-    hardware, split = record.get("hardware") or {}, dict(record.get("parallelism") or {})
-    chip, dies, node = machine(hardware)
-    seq_len = record.get("seq_len")
-    if not seq_len:
+    return kind, target
+
+
+def _job(record: Record, split: Record) -> tuple[int, int]:
+    """Devices and sequence length; refuses a record that leaves out what every prediction needs."""
+    dims = record.get("model") or {}
+    if not record.get("seq_len"):
         raise CannotExpressError("sequence length not stated")
-    if not (record.get("model") or {}).get("name") and not (record.get("model") or {}).get("layers"):
+    if not dims.get("name") and not dims.get("layers"):
         raise CannotExpressError("the model is not stated")
-    devices = int(hardware.get("n_devices") or _devices(record, split))
-    if target == "total_gpu_hours" and not record["measured"].get("total_tokens_t"):
+    devices = int((record.get("hardware") or {}).get("n_devices") or _devices(record, split))
+    if record["target_metric"] == "total_gpu_hours" and not record["measured"].get("total_tokens_t"):
         raise CannotExpressError("chip hours without the number of tokens")
-    shape = _shape(record, shapes)
-    ranks = devices * (dies if node <= 8 and dies > 1 else 1)
-    plan, stated = read_plan(record, split, ranks, shape)
-    stated |= ({"micro_batch"} if record.get("micro_batch") else set()) | (
-        {"vpp"} if _plain_schedule(split, lists_chunks) else set()
-    )
-    batch = int(record.get("global_batch") or (plan.global_batch if plan else 0))
-    framework = " ".join(
-        str(x)
-        for x in (
-            record.get("framework") or "",
-            (record.get("source") or {}).get("title", ""),
-            split.get("framework_mode", ""),
-        )
-    )
-    return Case(
-        str(record["id"]),
-        str(record.get("family", "user")),
-        str((record.get("source") or {}).get("title", "")),
-        kind,
-        str(record.get("grade", "")),
-        float(record.get("weight", 1.0)),
-        target,
-        float(record["measured"][target]),
-        chip,
-        dies,
-        devices,
-        node,
-        scale_out(hardware),
-        shape,
-        int(seq_len),
-        batch,
-        precision(record),
-        plan,
-        stated,
-        framework,
-        year(record),
-        features(split),
-        str(record.get("mfu_definition", "")),
-        float(record["measured"].get("total_tokens_t") or 0.0) * 1e12,
-        any(name in shape.id.lower() for name in LINEAR_BIAS),
-        int(split.get("cp") or 0),
-    )
+    return devices, int(record["seq_len"])
 
 
 def features(split: Record) -> frozenset[str]:

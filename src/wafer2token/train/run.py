@@ -24,6 +24,7 @@ from wafer2token.workload import model as read_model
 
 Array = npt.NDArray[np.float64]
 FLAVOURS = ("megatron", "palm", "6n", "causal")
+MEMORY = ("weights", "gradients", "optimizer", "activations", "temporary", "total")
 PARTS = ("compute", "recompute", "tensor", "context", "expert", "data", "pipeline", "bubble", "optimizer", "other")
 
 
@@ -158,59 +159,124 @@ def train(
         EvidenceError: a chip without the rates that a step needs, or without any calibration, unless ``assume``.
     """
     _check(chips, tokens, imbalance)
-    shape, place = read_model(model), machine(on)
-    seq_len, global_batch, assumed = _batch(shape, chips, seq_len, global_batch)
+    shape = read_model(model)
+    asked = _asked(shape, on, chips, tokens, dtype, seq_len, global_batch, imbalance, stack, assume)
+    plans, tried, fitting = _candidates(asked, plan, space)
+    return _answer(asked, _results(asked, plans), tried, fitting, samples, seed, top)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A job with everything settled but the plan: model, machine, software, batch, and what was assumed on the way."""
+
+    shape: ModelShape
+    on: str
+    place: Machine
+    how: Calibrated
+    chips: int
+    tokens: float
+    seq_len: int
+    global_batch: int
+    dtype: str
+    imbalance: float
+    assumed: tuple[str, ...]
+
+    @property
+    def ranks(self) -> int:
+        """Ranks of the job."""
+        return self.chips * self.place.dies
+
+
+def _asked(
+    shape: ModelShape,
+    on: str,
+    chips: int,
+    tokens: float,
+    dtype: str,
+    seq_len: int | None,
+    global_batch: int | None,
+    imbalance: float,
+    stack: str | None,
+    assume: bool,
+) -> Asked:
+    """The question with its open ends settled; EvidenceError where the cards do not carry an answer."""
+    place = machine(on)
+    length, batch, open_ends = _batch(shape, chips, seq_len, global_batch)
     how = calibrated(place.chip, place.vendor, dtype, stack or stack_of("", vendor_of(place.vendor)))
-    assumed += _evidence(place, how, assume)
-    ranks = chips * place.dies
-    place, more = _network(place, ranks, assume)
-    assumed += more
-    if plan is None:
-        found = search(shape, place, ranks, global_batch, seq_len, how.software, dtype, space, imbalance=imbalance)
-        plans, tried, fitting = [found.plans.row(i) for i in range(len(found.plans))], found.tried, found.fitting
-    else:
-        plans, tried, fitting = [_given(plan, ranks, global_batch, dtype, shape, place, seq_len)], 1, 1
-    results = _results(shape, place, plans, seq_len, how, chips, imbalance)
-    best = results[0]
+    weak = _evidence(place, how, assume)
+    place, network = _network(place, chips * place.dies, assume)
+    return Asked(
+        shape, on, place, how, chips, float(tokens), length, batch, dtype, imbalance, open_ends + weak + network
+    )
+
+
+def _candidates(asked: Asked, plan: str | Plan | None, space: Space | None) -> tuple[list[Plan], int, int]:
+    """The plan given, or the best of all legal ones; how many were legal, and how many fit."""
+    if plan is not None:
+        return [_given(plan, asked)], 1, 1
+    found = search(
+        asked.shape,
+        asked.place,
+        asked.ranks,
+        asked.global_batch,
+        asked.seq_len,
+        asked.how.software,
+        asked.dtype,
+        space,
+        imbalance=asked.imbalance,
+    )
+    return [found.plans.row(i) for i in range(len(found.plans))], found.tried, found.fitting
+
+
+def _answer(
+    asked: Asked, results: list[PlanResult], tried: int, fitting: int, samples: int | None, seed: int, top: int
+) -> TrainResult:
+    """The answer around the fastest plan, drawn over samples."""
+    place, how, best = asked.place, asked.how, results[0]
     drawn = _sampled(place, how, best, samples, seed)
-    flops = {
-        name: float(
-            train_flops_per_token(shape, seq_len, name, mtp=shape.num_nextn_predict_layers > 0)
-            if name != "palm"
-            else train_flops_per_token(shape, seq_len, name)
-        )
+    rate = asked.global_batch * asked.seq_len / drawn
+    peak = _peak(place, asked.dtype) * asked.ranks
+    goodput, days, interruptions, energy, cost = _life(place, asked.chips, asked.tokens, rate, samples, seed)
+    mem = memory(asked.shape, best.plan, asked.seq_len)
+    return TrainResult(
+        model=asked.shape.id,
+        on=asked.on,
+        chip=place.chip,
+        chips=asked.chips,
+        tokens=asked.tokens,
+        seq_len=asked.seq_len,
+        global_batch=asked.global_batch,
+        precision=asked.dtype,
+        plan=best.plan,
+        best=tuple(_distinct(results, top)),
+        pareto=tuple(_pareto(results)),
+        tried=tried,
+        fitting=fitting,
+        step_time_s=drawn,
+        tokens_per_s=rate,
+        mfu={name: rate * flops / peak for name, flops in _flops(asked.shape, asked.seq_len).items()},
+        goodput=goodput,
+        days=days,
+        interruptions_per_day=interruptions,
+        energy_j=energy,
+        cost_usd=cost,
+        memory_bytes={n: float(getattr(mem, n)) for n in MEMORY},
+        room_bytes=place.memory_bytes,
+        stack=how.stack,
+        spread=how.spread,
+        points=how.points,
+        cards=how.cards,
+        assumed=asked.assumed,
+    )
+
+
+def _flops(shape: ModelShape, seq_len: int) -> dict[str, float]:
+    """Model FLOPs per token in every definition of utilisation; PaLM's knows no prediction layers."""
+    ahead = shape.num_nextn_predict_layers > 0
+    return {
+        name: float(train_flops_per_token(shape, seq_len, name, **({} if name == "palm" else {"mtp": ahead})))
         for name in FLAVOURS
     }
-    rate = global_batch * seq_len / drawn
-    peak = _peak(place, dtype) * ranks
-    life = _life(place, chips, tokens, rate, samples, seed)
-    mem = memory(shape, best.plan, seq_len)
-    return TrainResult(
-        shape.id,
-        on,
-        place.chip,
-        chips,
-        float(tokens),
-        seq_len,
-        global_batch,
-        dtype,
-        best.plan,
-        tuple(_distinct(results, top)),
-        tuple(_pareto(results)),
-        tried,
-        fitting,
-        drawn,
-        rate,
-        {k: rate * v / peak for k, v in flops.items()},
-        *life,
-        {n: float(getattr(mem, n)) for n in ("weights", "gradients", "optimizer", "activations", "temporary", "total")},
-        place.memory_bytes,
-        how.stack,
-        how.spread,
-        how.points,
-        how.cards,
-        assumed,
-    )
 
 
 def _check(chips: int, tokens: float, imbalance: float) -> None:
@@ -274,34 +340,31 @@ def _network(place: Machine, ranks: int, assume: bool) -> tuple[Machine, tuple[s
     return with_scale_out(place, rate / place.dies), (f"{text}: {rate / 1e9:.0f} GB/s per chip taken from {other.id}",)
 
 
-def _given(
-    plan: str | Plan, ranks: int, global_batch: int, dtype: str, shape: ModelShape, place: Machine, seq_len: int
-) -> Plan:
+def _given(plan: str | Plan, asked: Asked) -> Plan:
     """The plan that the user gave, checked to fit."""
     if isinstance(plan, Plan):
         chosen = plan
     else:
         fields = parse_plan(plan)
-        fields.setdefault("precision", dtype)
-        chosen = complete(fields, ranks, global_batch)
-    need = float(memory(shape, chosen, seq_len).total)
-    if need > place.memory_bytes:
+        fields.setdefault("precision", asked.dtype)
+        chosen = complete(fields, asked.ranks, asked.global_batch)
+    need, room = float(memory(asked.shape, chosen, asked.seq_len).total), asked.place.memory_bytes
+    if need > room:
         raise InfeasibleError(
-            f"{chosen} needs {need / GIB:.1f} GiB of {place.memory_bytes / GIB:.1f} GiB on its heaviest stage",
+            f"{chosen} needs {need / GIB:.1f} GiB of {room / GIB:.1f} GiB on its heaviest stage",
             "more pp or tp, recompute=full, or zero=1 over more ranks; without --plan the search finds one",
         )
     return chosen
 
 
-def _results(
-    shape: ModelShape, place: Machine, plans: list[Plan], seq_len: int, how: Calibrated, chips: int, imbalance: float
-) -> list[PlanResult]:
+def _results(asked: Asked, plans: list[Plan]) -> list[PlanResult]:
     """Plans priced, fastest first."""
+    shape, place, seq_len = asked.shape, asked.place, asked.seq_len
     rows = table(plans)
-    steps = price(shape, place, rows, seq_len, how.software, imbalance)
+    steps = price(shape, place, rows, seq_len, asked.how.software, asked.imbalance)
     need = memory(shape, rows, seq_len).total
     per_token = float(train_flops_per_token(shape, seq_len, "causal"))
-    peak = _peak(place, plans[0].precision) * chips * place.dies
+    peak = _peak(place, plans[0].precision) * asked.ranks
     out = []
     for i, plan in enumerate(plans):
         seconds = float(steps.total[i])

@@ -123,3 +123,20 @@ def test_efficiency_is_a_range_of_sourced_pairs(audited):
     assert kernels["now"]["high"] < plain["now"]["median"]
     assert kernels["in_six_months"]["low"] > kernels["now"]["high"]
     assert kernels["software_gain_on_a_fixed_chip"]["low"] < 1 < kernels["software_gain_on_a_fixed_chip"]["high"]
+
+
+def test_efficiency_follows_the_progress_curves_of_the_room(audited):
+    from wafer2token.stack import progress
+
+    kernels = audited({"k.cu": "__global__ void f() {}\n"}).efficiency
+    assert set(kernels["by_workload"]) == {"dense_training", "moe_training", "reinforcement_learning", "serving"}
+    for workload, curve in kernels["by_workload"].items():
+        central = progress("cann", workload)
+        assert curve["now"]["low"] < central.start < curve["now"]["high"]
+        assert curve["now"]["median"] < curve["in_six_months"]["median"] < curve["mature"]["high"]
+    assert any(row["family"] == "gemm" for row in kernels["measured"])
+    assert "assumption" not in kernels["sources"]
+
+
+def test_a_target_outside_the_catalogue_has_no_measured_kernels():
+    assert expected_efficiency(chip="atlas_900_a3")["measured"] == []

@@ -89,7 +89,8 @@ def _operators(first: str, second: str) -> tuple[tuple[str, ...], tuple[str, ...
 def new_since(report: Audit, baseline: str | Path, severity: str) -> tuple[Finding, ...]:
     """The findings of a severity and above that a baseline report (``--json``) does not have.
 
-    A finding is recognised by rule, file and the text of its line, so that lines may move. Raises InputError where the
+    A finding is recognised by rule, file and the text of its line, so that lines may move. A source added to an extension
+    that is told once counts with its own severity. Raises InputError where the
     baseline cannot be read.
     """
     path = Path(baseline)
@@ -103,6 +104,6 @@ def new_since(report: Audit, baseline: str | Path, severity: str) -> tuple[Findi
     for finding in report.findings:
         if left[finding.digest]:
             left[finding.digest] -= 1
-        elif rank(finding.severity) >= rank(severity):
+        elif rank(finding.severity_alone or finding.severity) >= rank(severity):
             found.append(finding)
     return tuple(found)

@@ -19,6 +19,7 @@ from wafer2token.stack.audit.rules import RuleBook, load_rules
 from wafer2token.stack.audit.scan import scan_files
 from wafer2token.stack.audit.target import Target
 from wafer2token.stack.audit.target import target as find_target
+from wafer2token.stack.audit.together import told_once
 from wafer2token.stack.audit.versions import lags, required
 
 SCHEMA = 1
@@ -96,7 +97,8 @@ def audit(
             that nothing in the project reaches are marked and count in full.
         max_bytes: larger files are passed over.
         trace: a Hugging Face config.json, or ``module:factory`` in ``path``, to trace on fake tensors (needs torch).
-        efficiency: what to expect of the chip's software, as a function of the chip id; the room's own cards by default.
+        efficiency: what to expect of the chip's software, as a function of the chip id; by default the room's
+            progress curves and calibrations.
         price: seconds of a traced call on the chip (``trace.Call``); by default the roofline of the chip's card.
         graph_sizes: how many batch sizes are captured as graphs, for the stream budget of a config.json.
 
@@ -125,7 +127,7 @@ def audit(
         effort=estimate(findings),
         coverage=operator_coverage(scans, aim),
         versions={"required": required(scans, aim.wheel), "lags": [lag.to_dict() for lag in lags().values()]},
-        efficiency=dict(efficiency(aim.chip) if efficiency else expected_efficiency(findings)),
+        efficiency=dict(efficiency(aim.chip) if efficiency else expected_efficiency(findings, aim.chip)),
         trace=traced,
         counts={s: sum(f.severity == s for f in findings) for s in reversed(SEVERITIES)},
     )
@@ -137,10 +139,13 @@ def judge_all(
     """The findings of all files, most severe first, and those that comments silence."""
     findings: list[Finding] = []
     ignored: list[Ignored] = []
+    modules: list[str] = []
     for scan in scans:
+        modules += [scan.file] if scan.file.endswith(".py") else []
         kept, silenced = judge(scan, book, scan.file in dead, entered, target.generation)
         findings += kept
         ignored += silenced
+    findings = told_once(findings, modules)
     findings.sort(key=lambda f: (-rank(f.severity), f.file, f.line, f.rule))
     return findings, sorted(ignored, key=lambda i: (i.finding.file, i.finding.line, i.finding.rule))
 

@@ -21,7 +21,7 @@ _SKIPPED_FOLDERS = {".git", ".hg", ".svn", "__pycache__", "node_modules", ".tox"
 _REQUIREMENTS = re.compile(r"^(requirements?[\w.-]*|constraints[\w.-]*|[\w.-]*requirements)\.(txt|in)$", re.IGNORECASE)
 _DOCKER = re.compile(r"^(dockerfile|containerfile)([.-].*)?$|\.dockerfile$", re.IGNORECASE)
 _TEST = re.compile(
-    r"(^|/)(tests?|testing|unit_tests?|test_utils|tests?_\w+|\w+_tests?)/|(^|/)(test_[^/]*|[^/]*_test|conftest)\.\w+$"
+    r"(^|/)(tests?|testing|unit_tests?|test_utils|tests?_\w+|\w+_tests?)/|(^|/)(test_[^/]*|[^/]*_test|conftest|test(ing)?_utils)\.\w+$"
 )
 _DOCS = re.compile(r"(^|/)(docs?|documentation)/", re.IGNORECASE)
 _EXAMPLE = re.compile(

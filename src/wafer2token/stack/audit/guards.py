@@ -12,6 +12,7 @@ NPU_BRANCH = "beside an NPU branch"
 OTHER_ACCELERATOR = "for another accelerator"
 TYPING = "type checking only"
 LAZY = "inside a function"
+EXTRA = "optional extra"
 
 _CUDA = re.compile(r"cuda|is_gpu|has_gpu|nccl|is_rocm|is_hip|flash_attn|xformers|triton|nvidia", re.IGNORECASE)
 _NPU = re.compile(r"(?<![a-z])npu|_npu|ascend|hccl|privateuse", re.IGNORECASE)

@@ -25,13 +25,15 @@ def severity_of(
     """How much a finding matters: the rule's severity, taken down by what stands around the site.
 
     Code beside an NPU branch is already served (info). Tests, examples, documentation and vendored copies are capped.
-    An optional import, a branch for another accelerator and unreachable code count one or two steps less.
+    A dependency of an optional extra is at most low: nobody has to install it. An optional import, a branch for another accelerator and unreachable code count one or two steps less.
     """
     base = matcher.severity or rule.severity
     if site.kind == "requirement" and rule.requirement:
         base = rule.requirement
     if rule.otherwise and generation not in rule.generations:
         base = capped(base, rule.otherwise)
+    if guards.EXTRA in site.guards:
+        base = capped(base, "low")
     if guards.NPU_BRANCH in site.guards or for_npu(scan.file):
         return "info"
     if guards.TYPING in site.guards:

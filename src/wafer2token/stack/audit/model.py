@@ -84,7 +84,10 @@ class Site:
 
 @dataclass(frozen=True)
 class Finding:
-    """A rule met at a line of a file, judged in its place."""
+    """A rule met at a line of a file, judged in its place.
+
+    ``severity_alone`` is set where the severity fell because the file's extension is told once (see ``together``).
+    """
 
     rule: str
     file: str
@@ -103,6 +106,7 @@ class Finding:
     sources: tuple[str, ...]
     snippet: str = ""
     digest: str = ""
+    severity_alone: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """The finding without what its rule says (title, replacement, sources); a report lists the rules once."""

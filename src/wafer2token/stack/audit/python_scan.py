@@ -15,6 +15,9 @@ from wafer2token.stack.audit.names import UNKNOWN, Names
 _ENV_NAME = re.compile(r"^[A-Z][A-Z0-9_]{3,}(=.*)?$", re.DOTALL)
 _PLACING = {"cuda", "to", "to_empty", "pin_memory", "half", "bfloat16"}
 _CUDA_SOURCE = re.compile(r"__global__|__device__|#\s*include\s*[<\"]")
+_SKIPPED_ALONE = re.compile(r"^torch\.cuda\.synchronize(\(\))?$")
+_REPORTERS = {"print", "debug", "info", "warning", "warn", "error", "log", "write"}
+_PATHS = {"os.path.join", "pathlib.Path", "pathlib.PurePath"}
 _LONG = 400  # characters; longer strings are prose or embedded programs and are scanned as text lines
 
 
@@ -141,17 +144,23 @@ class PythonScan:
         self._guards = outer
         self._within(body, node.body)
         if guards.CUDA_ONLY in body and not node.orelse and self._decides_nothing(last):
-            self.sites[first:last] = [
-                replace(s, context="harmless") if s.text.startswith("torch.cuda") else s for s in self.sites[first:last]
-            ]
+            self._let_pass(first, last)
         self._within(other, node.orelse)
 
+    def _let_pass(self, first: int, last: int) -> None:
+        """Marks the queries of the device among the sites from ``first`` to ``last`` as deciding nothing."""
+        self.sites[first:last] = [
+            replace(s, context="harmless") if s.text.startswith("torch.cuda") else s for s in self.sites[first:last]
+        ]
+
     def _decides_nothing(self, start: int) -> bool:
-        """Whether the sites from ``start`` on do without a device: only calls that are harmless where CUDA is absent."""
+        """Whether the sites from ``start`` on do without a device: only calls that are harmless where CUDA is absent,
+        or that nothing but a measured time depends on."""
         if self._harmless is None:
             return False
         for site in self.sites[start:]:
-            if site.kind == "name" and site.text.startswith("torch.cuda") and not self._harmless.search(site.text):
+            asked = site.kind == "name" and site.text.startswith("torch.cuda")
+            if asked and not self._harmless.search(site.text) and not _SKIPPED_ALONE.search(site.text):
                 return False
             if site.kind == "method" and site.text in _PLACING:
                 return False
@@ -276,10 +285,22 @@ class PythonScan:
             self._visit(node.func)
         if dotted == "importlib.import_module" and node.args and isinstance(node.args[0], ast.Constant):
             self._add("import", str(node.args[0].value), node)
+        first = len(self.sites)
         for argument in node.args:
-            self._in_context("arg", argument)
+            self._in_context("path" if dotted in _PATHS else "arg", argument)
         for keyword in node.keywords:
             self._in_context(f"keyword:{keyword.arg or '**'}", keyword.value)
+        if self._only_reports(node):
+            self._let_pass(first, len(self.sites))
+
+    def _only_reports(self, node: ast.Call) -> bool:
+        """Whether a call prints or logs what its arguments say, with no other call among them."""
+        function = node.func
+        name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+        if name not in _REPORTERS:
+            return False
+        inner = [n.func for a in node.args for n in ast.walk(a) if isinstance(n, ast.Call)]
+        return all((self.names.dotted(f) or "").startswith("torch.cuda.") for f in inner)
 
     def _constant(self, node: ast.Constant) -> None:
         if not isinstance(node.value, str) or not node.value:
@@ -293,7 +314,8 @@ class PythonScan:
             return
         self._add("string", node.value, node)
         if _ENV_NAME.match(node.value):
-            self._add("env", node.value.partition("=")[0], node)
+            name, assigned, _ = node.value.partition("=")
+            self._add("text" if assigned else "env", node.value if assigned else name, node)
 
     def _compare(self, node: ast.Compare) -> None:
         extra = guards.NPU_BRANCH if guards.speaks_of_npu(guards.words(node)) else ""

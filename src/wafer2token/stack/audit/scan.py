@@ -14,6 +14,7 @@ from wafer2token.stack.audit.model import FileScan, Site
 from wafer2token.stack.audit.native_scan import scan_native
 from wafer2token.stack.audit.python_scan import PythonScan, parse
 from wafer2token.stack.audit.rules import load_rules
+from wafer2token.stack.audit.setup_scan import setup_requirements
 from wafer2token.stack.audit.text_scan import (
     notebook_source,
     scan_config,
@@ -95,18 +96,8 @@ def _python(file: SourceFile, text: str, lines: tuple[str, ...]) -> tuple[list[S
     if "triton" in text:
         sites = [*sites, *kernel_sites(tree)]
     if file.path.rsplit("/", 1)[-1] == "setup.py":
-        sites = [*sites, *_setup_requirements(sites)]
+        sites = [*sites, *setup_requirements(tree, sites)]
     return sites, tuple(dict.fromkeys(walked.imports)), lines
-
-
-def _setup_requirements(sites: list[Site]) -> list[Site]:
-    from wafer2token.stack.audit.text_scan import requirement
-
-    found: list[Site] = []
-    for site in sites:
-        if site.kind == "string" and site.context in {"container", "key", "arg"}:
-            found += requirement(site.text, site.line)
-    return found
 
 
 def _other(file: SourceFile, text: str) -> list[Site]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import re
 import tomllib
+from dataclasses import replace
 from typing import Any
 
+from wafer2token.stack.audit import guards
 from wafer2token.stack.audit.model import Site
 
 _NAME = re.compile(r"^\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(\[[^\]]*\])?\s*(.*)$")
@@ -54,7 +56,7 @@ def scan_requirements(source: str) -> list[Site]:
 def scan_manifest(source: str) -> list[Site]:
     """The sites of pyproject.toml, setup.cfg or a conda environment: requirements wherever a list of them stands."""
     sites: list[Site] = []
-    listed = _listed_requirements(source)
+    listed, extras = _listed_requirements(source)
     for number, line in enumerate(source.splitlines(), 1):
         text = line.strip()
         if text.startswith("- "):
@@ -62,35 +64,40 @@ def scan_manifest(source: str) -> list[Site]:
         for quoted in _QUOTED.findall(text) or [text]:
             if quoted in listed:
                 sites += requirement(quoted, number)
+            elif quoted in extras:
+                sites += [replace(s, guards=frozenset({guards.EXTRA})) for s in requirement(quoted, number)]
         sites.append(Site("text", text, number, 0, "script"))
     return sites
 
 
-def _listed_requirements(source: str) -> set[str]:
+def _listed_requirements(source: str) -> tuple[set[str], set[str]]:
+    """What a manifest always asks for, and what it asks for in optional extras and groups only."""
     try:
         document = tomllib.loads(source)
     except (tomllib.TOMLDecodeError, RecursionError):
-        return {line.strip() for line in source.splitlines() if _VERSION.search(line) and "=" not in line.split("=")[0]}
-    found: set[str] = set()
+        lines = (line.strip() for line in source.splitlines())
+        return {line for line in lines if _VERSION.search(line) and "=" not in line.split("=")[0]}, set()
+    always: set[str] = set()
+    extras: set[str] = set()
 
-    def collect(value: Any) -> None:
+    def collect(value: Any, into: set[str]) -> None:
         if isinstance(value, str):
-            found.add(value)
+            into.add(value)
         elif isinstance(value, (list, dict)):
             for item in value.values() if isinstance(value, dict) else value:
-                collect(item)
+                collect(item, into)
 
-    for path in (
-        ("project", "dependencies"),
-        ("project", "optional-dependencies"),
-        ("dependency-groups",),
-        ("build-system", "requires"),
+    for path, into in (
+        (("project", "dependencies"), always),
+        (("build-system", "requires"), always),
+        (("project", "optional-dependencies"), extras),
+        (("dependency-groups",), extras),
     ):
         value: Any = document
         for key in path:
             value = value.get(key) if isinstance(value, dict) else None
-        collect(value)
-    return found
+        collect(value, into)
+    return always, extras - always
 
 
 def scan_script(source: str) -> list[Site]:
