@@ -113,3 +113,14 @@ def test_the_roofline_rises_and_levels_off():
 def test_quantising_moves_three_bytes_per_element():
     acc = accelerator("b200_sxm")
     assert float(quantise_time(acc, 1e9)) > 3e9 / acc.hbm_bytes_per_s
+
+
+def test_few_rows_on_a_chip_with_little_arithmetic_read_weights_at_memory_speed():
+    """H20 has 37 FLOP per byte: padding one row to 64 would cost 64, and no library does that with 16-bit products."""
+    acc = accelerator("h20", "vllm")
+    one, sixteen = (float(matmul_time(acc, m, 25600, 5120)) for m in (1, 16))
+    least = 2.0 * 25600 * 5120 / float(np.mean(acc.hbm_bytes_per_s))
+    assert least < one < 1.4 * least
+    assert sixteen < 1.1 * one
+    assert acc.fit("gemm", "bf16").basis == "inherited"
+    assert accelerator("h100_sxm", "vllm").fit("gemm", "bf16").values.rows == 64

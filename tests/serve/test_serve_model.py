@@ -249,3 +249,10 @@ def test_calibration_anchors_to_a_run(tmp_path):
     file.write_text('{"mean_ttft_ms": 5}')
     with pytest.raises(InputError, match="lacks"):
         read_result(file)
+
+
+def test_engines_do_not_run_the_experts_of_a_training_library():
+    """A100 has grouped products of PyTorch only; a fused kernel's efficiency stands in for serving."""
+    fit = site("a100_sxm_80", "trtllm").machine.acc.fit("grouped_gemm", "bf16")
+    assert fit.stack != "torch"
+    assert fit.basis == "inherited"

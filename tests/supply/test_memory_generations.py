@@ -101,3 +101,19 @@ def test_a_slip_moves_the_variance_of_stacks():
 def test_a_slip_below_one_is_no_advance():
     inputs = read_inputs(LINE, 10, 0, {"plan_slip": 0.5})
     assert inputs.all("hbm_cxmt") == pytest.approx(inputs.values["hbm_cxmt"])
+
+
+def test_other_firms_share_short_stacks_by_their_dies():
+    """No source puts Cambricon before Hygon: where memory is short both get the same share of what they ask for."""
+    out = supply(samples=100, overrides={"hbm_huawei_share": 0.99, "cxmt_huawei_share": 1})
+    stock = {name: out.others[f"{name}.stock"] + out.others[f"{name}.starts"] for name in ("cambricon", "hygon")}
+    share = {name: out.others[f"{name}.starts"][:, 8] / stock[name][:, 8] for name in stock}
+    assert np.median(share["cambricon"]) < 1
+    assert share["hygon"] == pytest.approx(share["cambricon"])
+
+
+def test_what_huawei_does_not_get_of_cxmt_the_others_get():
+    flows = [stack_arrivals(read_inputs(LINE, 50, 0, {"cxmt_huawei_share": s})) for s in (0.0, 0.5, 1.0)]
+    assert flows[0][0]["cxmt"].max() == 0
+    for huawei, others in flows:
+        assert huawei["cxmt"] + others == pytest.approx(flows[2][0]["cxmt"] + flows[2][1])

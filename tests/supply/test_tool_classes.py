@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from wafer2token.fab.capacity import ToolClass
 from wafer2token.supply import Timeline, read_inputs, supply
 from wafer2token.supply.engine import split_wafers
+from wafer2token.supply.gates import verdicts
 from wafer2token.supply.timeline import QUARTER_S
 from wafer2token.supply.tools import CLASSES, COMPANIONS, LINES, claimed_wafers, companions, makers, tool_limits
 
@@ -81,6 +82,16 @@ def test_more_tools_never_make_fewer_wafers(seed, name, factor, cut):
     inputs = read_inputs(LINE, 20, seed, {f"{cut}@2025-05": 0.3, "immersion_share": 0.05})
     more = inputs.with_values({name: inputs.values[name] * factor})
     assert np.all(made(more) >= made(inputs) - 1e-6)
+
+
+def test_scanners_arrive_as_far_as_rules_and_licences_let_them():
+    plain, shut = limits(100), limits(100, **{"scanner_licence@2026-01": 0})
+    history = LINE.history
+    assert np.array_equal(shut.tools["lithography"][:, : history + 8], plain.tools["lithography"][:, : history + 8])
+    assert np.all(shut.tools["lithography"][:, -1] < plain.tools["lithography"][:, -1])
+    assert verdicts("nxt1980di", "NL")[-1].verdict == "licence"
+    home = limits(100, **{"scanner_licence@2026-01": 0, "domestic_immersion": "0 tool/year"})
+    assert np.ptp(home.tools["lithography"][:, history + 8 :], axis=1).max() == pytest.approx(0, abs=1e-9)
 
 
 def test_tools_counted_carry_what_is_said():

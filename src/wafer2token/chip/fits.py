@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields, replace
+from dataclasses import MISSING, dataclass, fields, replace
 from functools import cache
 from typing import Any
 
@@ -29,6 +29,9 @@ FAMILIES: dict[str, type[Any]] = {
 
 _STANDS_IN = {"grouped_gemm": "gemm", "mla_prefill": "attention_prefill", "mla_decode": "attention_decode", "quantise": "memory", "memory": "quantise"}  # fmt: skip
 _DTYPE_STANDS_IN = {"fp16": "bf16", "tf32": "bf16", "fp32": "bf16", "fp8": "bf16", "int8": "bf16", "fp4": "fp8", "int4": "int8"}  # fmt: skip
+_SIXTEEN = ("bf16", "fp16")
+SMALLEST_TILE = 16.0
+"""Rows of the smallest matrix instruction for 16-bit formats (mma.m16n8k16, the 16 x 16 x 16 cube)."""
 _STATED = math.log(1.5)
 """Spread, as a logarithm, of parameters that were stated or derived and not fitted: a factor of 1.5 either way."""
 _PLATFORM = {"NVIDIA": "cuda", "AMD": "rocm", "Huawei": "cann", "Huawei HiSilicon": "cann", "Intel": "oneapi", "Google": "xla"}  # fmt: skip
@@ -56,6 +59,11 @@ class FamilyFit:
     basis: str
     stack: str
     dtype: str
+
+
+def fitted_names(kind: type[Any]) -> tuple[str, ...]:
+    """The parameters of a family that calibration cards hold: those without a default."""
+    return tuple(f.name for f in fields(kind) if f.default is MISSING)
 
 
 def platform(vendor: str) -> str:
@@ -100,7 +108,8 @@ def family_fit(chip: str, vendor: str, stack: str | None, family: str, dtype: st
                 basis = "calibrated" if targets == own and fam == family else "inherited"
                 spread = None if targets == own else _class_card(kind, fam, d)
                 fit = _fit(card, fam, basis, spread)
-                return _power_limited(fit, chip, siblings, fam, d) if targets == siblings else fit
+                fit = fit if targets == own else _few_rows(fit)
+                return _power_limited(fit, chip, siblings, fam, d) if subject == "chip" and targets == siblings else fit
     raise EvidenceError(f"no calibration for {family} ({dtype}) on {chip}, nor for its class")
 
 
@@ -150,6 +159,17 @@ def _power_limited(fit: FamilyFit, chip: str, siblings: tuple[str, ...], family:
     return replace(fit, values=replace(fit.values, **{k: math.sqrt(v * min(v, best[k])) for k, v in own.items()}))
 
 
+def _few_rows(fit: FamilyFit) -> FamilyFit:
+    """The fit of another chip's 16-bit products, with the small tiles that libraries have.
+
+    Where arithmetic is plentiful, padding few rows to a tile of 64 hides behind the reading of the weights, so that
+    such a chip does not say how small the tiles get; one with little arithmetic per byte would pay for the padding.
+    """
+    if not isinstance(fit.values, MatmulFit) or fit.dtype not in _SIXTEEN:
+        return fit
+    return replace(fit, values=replace(fit.values, rows=SMALLEST_TILE))
+
+
 def _rate(chip: str, dtype: str) -> float | None:
     peak = all_cards("chip")[chip].peak.get(dtype)
     return float(peak) if peak is not None else None
@@ -188,7 +208,7 @@ def _card(subject: str, targets: tuple[str, ...], stack: str | None, family: str
 def _fit(card: Any, family: str, basis: str, spread: Any) -> FamilyFit:
     kind = FAMILIES[family]
     given = {k: float(v) for group in (card.times, card.rates, card.sizes, card.ratios) for k, v in group.items()}
-    values = kind(**{f.name: given[f.name] for f in fields(kind)})
+    values = kind(**{name: given[name] for name in fitted_names(kind)})
     fit = (spread or card).fit
     low, high, bias = (float(fit.low), float(fit.high), float(fit.bias)) if fit else (-_STATED, _STATED, _STATED)
     return FamilyFit(values, low, high, bias, card.id, basis, card.stack, card.dtype)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
 
-TILES = ((256, 128, 0), (128, 256, 0), (128, 128, 1), (64, 128, 2), (64, 64, 3))
+TILES = ((256, 128, 0), (128, 256, 0), (128, 128, 1), (64, 128, 2), (64, 64, 3), (32, 64, 4), (16, 64, 5))
 """Output tiles between which a library chooses: rows, columns, and steps of efficiency below the largest."""
 FULL_STREAM_BYTES = 64e6
 """Traffic at which `MatmulFit.memory` is stated [B]."""
@@ -33,6 +33,7 @@ class MatmulFit:
         small_tile_step: efficiency of each halving below that.
         split_depth: inner-dimension steps below which a product is not split further.
         sustained: share of the dense peak that power allows over a long kernel.
+        rows: rows of the smallest tile that the library cuts.
     """
 
     floor: float
@@ -48,6 +49,7 @@ class MatmulFit:
     small_tile_step: float
     split_depth: float
     sustained: float
+    rows: float = 64.0
 
 
 def matmul_seconds(
@@ -79,10 +81,10 @@ def compute_seconds(fit: MatmulFit, m: Array, n: Array, k: Array, groups: Array,
     """The compute side of `matmul_seconds` [s]."""
     per_step = units / (peak * fit.compute)
     deepest = np.maximum(k / fit.split_depth, 1.0)
-    steps = (1.0, fit.tile_step, fit.tile_step * fit.small_tile_step, fit.tile_step * fit.small_tile_step**2)
+    steps = (1.0, *(fit.tile_step * fit.small_tile_step**halved for halved in range(5)))
     loose = 1.0 - fit.quantisation
     best: Array | None = None
-    for rows, columns, step in TILES:
+    for rows, columns, step in (tile for tile in TILES if tile[0] >= fit.rows):
         load = np.ceil(m / rows) * np.ceil(n / columns) * (groups / units)
         spread = 1.0 / load
         split = np.minimum(np.maximum(fit.quantisation * np.floor(spread) + loose * spread, 1.0), deepest)

@@ -74,6 +74,9 @@ def streaming(acc: Accelerator) -> Accelerator:
     if "mla" not in latent.card:  # another kernel of this chip would stand in; latent attention of its platform is nearer
         near = latent_measured(acc.vendor)
         acc = acc.with_fit("mla_decode", family_fit(near, acc.vendor, None, "mla_decode", "bf16")) if near else acc
+    experts = acc.fit("grouped_gemm", "bf16")
+    if experts.stack == "torch":  # a training library's loop over experts; engines run one fused kernel
+        acc = acc.with_fit("grouped_gemm", family_fit("", acc.vendor, None, "grouped_gemm", "bf16"))
     return acc
 
 

@@ -109,6 +109,7 @@ def stack_arrivals(inputs: Inputs) -> tuple[dict[str, Array], Array]:
     quarters import what China would buy, as far as shipping is open.
     """
     share = np.clip(inputs.now("hbm_huawei_share"), 0.0, 1.0)
+    to_huawei = np.clip(inputs.now("cxmt_huawei_share"), 0.0, 1.0)
     total, rush = inputs.one("hbm_foreign"), np.minimum(inputs.one("hbm_rush"), inputs.one("hbm_foreign"))
     open_now = np.clip(inputs.now("hbm_open"), 0.0, 1.0)
     foreign = first_quarters(inputs, total - rush, inputs.one("hbm_in_hand"), 3)
@@ -119,9 +120,9 @@ def stack_arrivals(inputs: Inputs) -> tuple[dict[str, Array], Array]:
     cxmt, smuggled = inputs.now("hbm_cxmt") * QUARTER_S, inputs.now("hbm_smuggled") * QUARTER_S
     smuggled = smuggled * (1.0 - open_now)
     xmc = xmc_stacks(inputs)
-    huawei = {"foreign": foreign * share, "cxmt": cxmt * share, "xmc": xmc, **own_stacks(inputs),
+    huawei = {"foreign": foreign * share, "cxmt": cxmt * to_huawei, "xmc": xmc, **own_stacks(inputs),
               "smuggled": smuggled * share}  # fmt: skip
-    return huawei, (foreign + cxmt + smuggled) * (1.0 - share)
+    return huawei, (foreign + smuggled) * (1.0 - share) + cxmt * (1.0 - to_huawei)
 
 
 def xmc_stacks(inputs: Inputs) -> Array:
@@ -343,7 +344,8 @@ def _parts(starts: Starts, from_bank: Array, newest: Array, won_pairs: Array, wo
 def others(inputs: Inputs, arriving: Supplies) -> dict[str, Array]:
     """Chips of the other domestic firms per quarter: their dies, and the stacks that are not Huawei's.
 
-    Single-die packages; Cambricon is served first. Returns units and the stocks left of dies and stacks.
+    Single-die packages; where stacks are short, firms share them in proportion to the dies that stand ready. Returns
+    units and the stocks left of dies and stacks.
     """
     count = inputs.timeline.count
     attach, need = np.sqrt(inputs.now("attach_yield")), inputs.now("stacks_other")
@@ -355,11 +357,13 @@ def others(inputs: Inputs, arriving: Supplies) -> dict[str, Array]:
     stacks = np.zeros(inputs.samples)
     for q in range(count):
         stacks = stacks + arriving.stacks_others[:, q]
+        ready = {name: dies[name] + arriving.dies[name][:, q] for name in names}
+        wanted = np.asarray(sum(ready.values())) * need[:, q]
+        served = np.minimum(stacks / np.where(wanted > 0, wanted, 1.0), 1.0)
+        stacks = np.maximum(stacks - wanted * served, 0.0)
         for name in names:
-            ready = dies[name] + arriving.dies[name][:, q]
-            starts = np.minimum(ready, stacks / need[:, q])
-            dies[name] = ready - starts
-            stacks = np.maximum(stacks - starts * need[:, q], 0.0)
+            starts = ready[name] * served
+            dies[name] = ready[name] - starts
             out[f"{name}.starts"][:, q], out[f"{name}.stock"][:, q] = starts, dies[name]
             out[f"{name}.units"][:, q] = starts * attach[:, q]
             out["stacks.used"][:, q] += starts * need[:, q]

@@ -1,4 +1,4 @@
-"""The American gate of every controlled pathway, from the dated rules of ``controls``: open, by licence, or shut."""
+"""The gate of every controlled pathway, from the dated rules of ``controls``: open, by licence, or shut."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from wafer2token.controls import timeline
 from wafer2token.supply.timeline import Timeline, decimal_year
 
 Array = NDArray[np.float64]
-SINCE = date(2024, 1, 1)
+SINCE = date(2022, 1, 1)
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,7 @@ RULED = {
     "h200_licence": Ruled("h200_sxm", "US"),
     "frontier_open": Ruled("h100_sxm", "US"),
     "hbm_open": Ruled("hbm2e_3_6", "KR"),
+    "scanner_licence": Ruled("nxt1980di", "NL"),
 }
 
 
@@ -43,7 +44,7 @@ class Verdict:
 
 @lru_cache(maxsize=32)
 def verdicts(item: str, origin: str) -> tuple[Verdict, ...]:
-    """Verdicts on an item shipped to China since 2024, from the first day on; the last one is held.
+    """Verdicts on an item shipped to China since the history of a run begins; the last one is held.
 
     Where the rule book cannot tell (indeterminate, unknown), the verdict before it is held.
     """

@@ -130,11 +130,11 @@ def lithography_ceiling(inputs: Inputs) -> Ceiling:
 def scanner_fleet(inputs: Inputs) -> tuple[Array, Array]:
     """Immersion scanners in China and the 7 nm wafers a month that those on such layers carry.
 
-    Fleet dynamics with imports as far as served, domestic ones, and ageing where not served; the fleet of the end of 2023
+    Fleet dynamics with imports as far as the rules and licences let them in and their maker serves, domestic ones, and ageing where not served; the fleet of the end of 2023
     stands for the years before. Passes per wafer fall where EUV flows replace them. [samples, history + quarters]
     """
     history, service = inputs.timeline.history, served(inputs, "NL")
-    arrivals = (inputs.all("immersion_imports") * service + inputs.all("domestic_immersion")) * QUARTER_S
+    arrivals = (inputs.all("immersion_imports") * inputs.all("scanner_licence") * service + inputs.all("domestic_immersion")) * QUARTER_S
     start = inputs.one("immersion_fleet")
     later = fleet(start, arrivals[:, history:], aged(inputs, service)[:, history:])
     scanners = np.concatenate([np.broadcast_to(start[:, None], (inputs.samples, history)), later], axis=1)

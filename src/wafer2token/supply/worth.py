@@ -71,7 +71,7 @@ def levers(inputs: Inputs) -> list[Lever]:
         Lever("yield", "point of yield of Ascend dies", ones, lambda now: {
             "yield_factor": now.all("yield_factor") * (1 + 0.01 / np.clip(now.all("reported_yield"), 0.05, 1))}),
         Lever("stacks", "million domestic HBM stacks over the run", ones, lambda now: {
-            "hbm_cxmt": now.all("hbm_cxmt") + 1e6 / quarters / QUARTER_S / np.maximum(now.all("hbm_huawei_share"), 1e-9)}),
+            "hbm_cxmt": now.all("hbm_cxmt") + 1e6 / quarters / QUARTER_S / np.maximum(now.all("cxmt_huawei_share"), 1e-9)}),
         Lever("assembly", "10,000 package starts a quarter", ones, lambda now: {
             "assembly_starts": now.all("assembly_starts") + 1e4 / QUARTER_S}),
         Lever("attach", "point of attach yield", ones, lambda now: {

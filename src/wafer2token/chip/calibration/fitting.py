@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
 
 import numpy as np
 import numpy.typing as npt
 
 from wafer2token.catalog.calibration_cards import Fitted
 from wafer2token.chip.calibration.tables import KernelTable
-from wafer2token.chip.fits import FAMILIES, FamilyFit
+from wafer2token.chip.fits import FAMILIES, FamilyFit, fitted_names
 from wafer2token.chip.kernels import (
     attention_decode_time,
     attention_prefill_time,
@@ -161,7 +160,7 @@ def fit_tables(
     checked = [(of(t), b if len(b) else a) for t, (a, b) in zip(tables, halves, strict=True)]
     residuals = [log_ratio(acc, table, best) for acc, table in checked]
     return Fitted(
-        family, dtype, {f.name: best[f.name] for f in fields(FAMILIES[family])},
+        family, dtype, {name: best[name] for name in fitted_names(FAMILIES[family])},
         points=sum(len(t) for t in tables),
         held_out=sum(len(b) for _, b in halves),
         error=float(np.mean([np.abs(np.exp(-r) - 1.0).mean() for r in residuals])),
@@ -178,5 +177,5 @@ def log_ratio(acc: Accelerator, table: KernelTable, parameters: Mapping[str, flo
 def using(acc: Accelerator, family: str, dtype: str, parameters: Mapping[str, float]) -> Accelerator:
     """The accelerator with these parameters for one family."""
     kind = FAMILIES[family]
-    values = kind(**{f.name: parameters[f.name] for f in fields(kind)})
+    values = kind(**{name: parameters[name] for name in fitted_names(kind)})
     return acc.with_fit(family, FamilyFit(values, 0.0, 0.0, 0.0, "", "calibrated", "", dtype))
