@@ -41,6 +41,14 @@ def test_table_and_json(tmp_path):
     assert "timeline in" in done.stderr
 
 
+def test_page(tmp_path):
+    target = tmp_path / "train.html"
+    done = w2t(*SMALL, "--html", str(target))
+    assert done.returncode == 0, done.stderr
+    assert 'id="pipeline"' in target.read_text(encoding="utf-8")
+    assert "wrote" in done.stderr
+
+
 def test_given_plan_in_the_flags_of_megatron():
     done = w2t(
         *SMALL, "--plan", "--tensor-model-parallel-size 2 --pipeline-model-parallel-size 2 --use-distributed-optimizer"
@@ -57,8 +65,9 @@ def test_given_plan_in_the_flags_of_megatron():
         (("train", "deepseek_v9", "--on", "dgx_h100", "--chips", "64"), 2, "did you mean"),
         (("train", "deepseek_v3", "--on", "dgx_h1000", "--chips", "64"), 2, "did you mean"),
         ((*SMALL, "--plan", "tq=8"), 2, "tp"),
+        ((*SMALL, "--compare", "hgx_h800", "--html", "x.html"), 2, "one plan"),
     ],
-    ids=["nothing fits", "zero tokens", "unknown model", "unknown system", "unknown field"],
+    ids=["nothing fits", "zero tokens", "unknown model", "unknown system", "unknown field", "page of two"],
 )
 def test_refusals(arguments, code, words):
     done = w2t(*arguments)

@@ -28,6 +28,7 @@ from wafer2token.cli.output import emit, formats
 @click.option("--point", is_flag=True, help="The central case alone.")
 @click.option("--assume", is_flag=True, help="Go on where the evidence is too weak to answer.")
 @click.option("--trace", type=click.Path(dir_okay=False), help="Write the pipeline timeline for Chrome or Perfetto.")
+@click.option("--html", type=click.Path(dir_okay=False), help="Write the answer as one HTML page with its pipeline.")
 @formats
 def command(
     model: str,
@@ -46,6 +47,7 @@ def command(
     point: bool,
     assume: bool,
     trace: str | None,
+    html: str | None,
     fmt: str | None,
 ) -> None:
     """Plan the training of MODEL: every legal parallel plan priced, the best five shown with what separates them.
@@ -59,6 +61,7 @@ def command(
     from wafer2token.train import train
 
     counts = _chips(chips)
+    _one_answer(trace or html, bool(compare) or "+" in on)
     if "+" in on or len(counts) > 1:
         shared = {"seq_len": seq_len, "global_batch": global_batch, "dtype": dtype}
         _show_mixed(model, on.split("+"), counts, shared, fmt)
@@ -80,6 +83,8 @@ def command(
     answer = train(model, on, counts[0], _tokens(tokens), **options)
     if trace:
         _write_trace(answer, trace)
+    if html:
+        _write_page(answer, html)
     _show(answer, fmt)
 
 
@@ -95,6 +100,34 @@ def _write_trace(answer: Any, path: str) -> None:
     from wafer2token.train.timeline import timeline_of
 
     click.echo(f"timeline in {timeline_of(answer.best[0]).write_trace(path)}", err=True)
+
+
+def _write_page(answer: Any, path: str) -> None:
+    from pathlib import Path
+
+    from wafer2token.evidence.errors import InputError, Problem
+    from wafer2token.report.train_page import train_page
+
+    try:
+        Path(path).write_text(train_page(answer), encoding="utf-8")
+    except OSError as error:
+        raise InputError(Problem(f"cannot write the page: {error.strerror}", "--html", path)) from None
+    click.echo(f"wrote {path}", err=True)
+
+
+def _one_answer(file: str | None, several: bool) -> None:
+    """A timeline is of one plan on one machine."""
+    from wafer2token.evidence.errors import InputError, Problem
+
+    if file and several:
+        raise InputError(
+            Problem(
+                "a timeline is of one plan on one machine",
+                "--trace, --html",
+                file,
+                remedy="leave --compare and the second pool out",
+            )
+        )
 
 
 def _chips(text: str) -> list[int]:

@@ -249,10 +249,14 @@ def _next_stage(
     return best, best_ready
 
 
-def timeline_of(result: Any) -> Timeline:
-    """The pipeline of a priced plan played out with its own stage times; at most 64 micro-batches are drawn."""
+def timeline_of(result: Any, micro_batches: int = 64) -> Timeline:
+    """The pipeline of a priced plan played out with its own stage times, at most about so many micro-batches of it.
+
+    Without a pipeline at most 16 are played: they are all alike.
+    """
     plan, parts = result.plan, result.parts_s
-    micro = min(plan.micro_batches, max(64 // plan.pp, 1) * plan.pp) if plan.pp > 1 else min(plan.micro_batches, 16)
+    most = max(micro_batches // plan.pp, 1) * plan.pp if plan.pp > 1 else min(micro_batches, 16)
+    micro = min(plan.micro_batches, most)
     name = SCHEDULES[plan.schedule]
     stage_s = (
         result.step_time_s - parts["bubble"] - parts["data"] - parts["optimizer"] - parts["other"]
