@@ -47,11 +47,12 @@ _PASSED_ON = ("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_s
 @click.option("--kv-cache-dtype", "kv_cache_dtype", hidden=True)
 @click.option("--quantization", "quantization", hidden=True)
 @click.option("--format", "shape", type=click.Choice(["vllm-bench", "openmetrics"]), help="Result keys of vllm bench serve, or OpenMetrics.")
+@click.option("--html", "page_file", type=click.Path(dir_okay=False), help="With a search: also write it as one HTML page with charts.")
 @click.option("--parquet", type=click.Path(dir_okay=False), help="Write one row per request.")
 @click.option("--timeline", type=click.Path(dir_okay=False), help="Write a Chrome/Perfetto trace of the first requests.")
 @formats
 def command(model: str, on: str | None, slo: str | None, plan: str | None, compare: str | None, by: str, shape: str | None,
-            parquet: str | None, timeline: str | None, fmt: str | None, pd: str | None, **load: Any) -> None:  # fmt: skip
+            page_file: str | None, parquet: str | None, timeline: str | None, fmt: str | None, pd: str | None, **load: Any) -> None:  # fmt: skip
     """Serve MODEL under a load, or search the configuration for it; the flags of vLLM and SGLang are understood.
 
     ttft = first token - issue; tpot = (e2e - ttft) / (osl - 1); itl = gap between outputs; e2e = last token - issue.
@@ -64,8 +65,10 @@ def command(model: str, on: str | None, slo: str | None, plan: str | None, compa
     """
     flags = _flags(load)
     if compare or plan == "search":
-        _search(model, on, compare, slo or "", by, load, fmt)
+        _search(model, on, compare, slo or "", by, load, fmt, page_file)
         return
+    if page_file:
+        raise click.UsageError("--html goes with --plan alone or --compare")
     if not on:
         raise click.UsageError("--on is needed (a system or chip)")
     from wafer2token.serve import serve
@@ -149,7 +152,8 @@ def _split(plan: Any) -> str:
     return f"{' '.join(parts)} {plan.weights}"
 
 
-def _search(model: str, on: str | None, compare: str | None, slo: str, by: str, load: dict[str, Any], fmt: str | None) -> None:
+def _search(model: str, on: str | None, compare: str | None, slo: str, by: str, load: dict[str, Any], fmt: str | None,
+            page_file: str | None) -> None:  # fmt: skip
     from wafer2token.serve.search import compare_serving, plan_serving
 
     if load["rate"] is None:
@@ -162,6 +166,7 @@ def _search(model: str, on: str | None, compare: str | None, slo: str, by: str, 
         with progress(1, "search") as step:
             found = compare_serving(model, names, slo=slo, by=by, **options)
             step("done")
+        _page(found, page_file)
         rows = [_plan_row(r) if not isinstance(r, tuple) else {"on": r[0], "split": r[1].splitlines()[0]} for r in found]
         emit(rows, _COLUMNS, f"{model} at {load['rate']:g} requests/s of {load['isl']} + {load['osl']} tokens, {slo or 'no objective'}", fmt,
              document=[r.to_dict() if not isinstance(r, tuple) else {"on": r[0], "infeasible": r[1]} for r in found])  # fmt: skip
@@ -169,6 +174,7 @@ def _search(model: str, on: str | None, compare: str | None, slo: str, by: str, 
     if not on:
         raise click.UsageError("--on is needed (a system or chip)")
     result = plan_serving(model, on, slo=slo, by=by, **options)
+    _page([result], page_file)
     emit([_plan_row(result)], _COLUMNS, f"{model} on {on}: {result.looked_at} steady states looked at, the best ones simulated", fmt,
          document=result.to_dict(), note="try it: " + "\n   and: ".join(result.served.launch))  # fmt: skip
     if fmt is None:
@@ -176,6 +182,25 @@ def _search(model: str, on: str | None, compare: str | None, slo: str, by: str, 
                  "split": f"{_split(o.plan)}, {o.mode}, batch {o.batch:.0f}"} for o in _thin(result.frontier)]  # fmt: skip
         emit(rows, {"speed": "tokens/s per user", "chip": "tokens/s per chip", "ttft": "ttft [s]", "usd": "USD/Mtok out", "split": "configuration"},
              "frontier of throughput against speed (steady state)")  # fmt: skip
+
+
+def _page(found: Any, page_file: str | None) -> None:
+    """Write the searches that found something as a page."""
+    from pathlib import Path
+
+    from wafer2token.evidence.errors import InputError, Problem
+
+    good = [r for r in found if not isinstance(r, tuple)]
+    if not page_file or not good:
+        return
+    from wafer2token.report.serve_page import serve_page
+
+    text = serve_page(good, [(r[0], r[1].splitlines()[0]) for r in found if isinstance(r, tuple)])
+    try:
+        Path(page_file).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InputError(Problem(f"cannot write the page: {error.strerror}", "--html", page_file)) from None
+    click.echo(f"wrote {page_file}", err=True)
 
 
 _COLUMNS = {"on": "system", "chips": "chips", "split": "configuration", "tok": "tokens/s per chip", "ttft": "ttft p90 [s]", "tpot": "tpot p90 [ms]",
