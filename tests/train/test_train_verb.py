@@ -104,3 +104,9 @@ def test_comparison_multiplies_out():
     )
     *factors, days = result.factors
     assert np.prod([f.p50 for f in factors]) == pytest.approx(days.p50, rel=0.1)
+
+
+def test_no_sample_runs_faster_than_large_products_do():
+    made = train("llama_3_1_405b", "ascend_910c", 16384, 15.6e12, samples=400)
+    assert made.mfu["causal"].max() < 0.9
+    assert made.step_time_s.min() > 0

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wafer2token.catalog import all_cards, get
+from wafer2token.chip import matmul_time
 from wafer2token.evidence.errors import EvidenceError, InfeasibleError, InputError, Problem
 from wafer2token.evidence.number import Number
 from wafer2token.train.calibration import Calibrated, calibrated, family_of, planner, stack_of, vendor_of
@@ -433,7 +434,15 @@ def _sampled(asked: Asked, best: PlanResult, ratio: Mapping[str, Array], samples
     common = ndtri(quantiles("train.step", samples, seed))
     own = ndtri(quantiles(f"train.{family_of(asked.place.chip)}.step", samples, seed))
     middle = best.step_time_s if asked.how.measured_family else _repriced(asked, best.plan, ratio)
-    return np.asarray(middle * np.exp(asked.how.spread * np.sqrt(0.5) * (common + own)))
+    return np.asarray(np.maximum(middle * np.exp(asked.how.spread * np.sqrt(0.5) * (common + own)), _fastest(asked)))
+
+
+def _fastest(asked: Asked) -> float:
+    """Seconds that no step undercuts: its own arithmetic (causal) at the rate of one large matrix product."""
+    edge = 8192
+    acc = asked.place.acc
+    rate = 2.0 * edge**3 / float(matmul_time(acc, edge, edge, edge, dtype=gemm_dtype(acc, asked.dtype)))
+    return asked.global_batch * asked.seq_len * _flops(asked.shape, asked.seq_len)["causal"] / (rate * asked.ranks)
 
 
 def _repriced(asked: Asked, plan: Plan, ratio: Mapping[str, Array]) -> Array:
