@@ -252,7 +252,8 @@ def test_calibration_anchors_to_a_run(tmp_path):
 
 
 def test_engines_do_not_run_the_experts_of_a_training_library():
-    """A100 has grouped products of PyTorch only; a fused kernel's efficiency stands in for serving."""
-    fit = site("a100_sxm_80", "trtllm").machine.acc.fit("grouped_gemm", "bf16")
-    assert fit.stack != "torch"
-    assert fit.basis == "inherited"
+    """Grouped products in 16 bits were measured in PyTorch on A100 only; what was measured in 8 bits stays."""
+    library = site("a100_sxm_80", "trtllm").machine.acc
+    assert library.fit("grouped_gemm", "bf16") == library.fit("gemm", "bf16")
+    assert site("a100_sxm_80", "vllm").machine.acc.fit("grouped_gemm", "bf16").stack != "torch"
+    assert site("h20", "sglang").machine.acc.fit("grouped_gemm", "fp8").basis == "calibrated"

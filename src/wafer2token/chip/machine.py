@@ -84,8 +84,9 @@ class Accelerator:
 
     def fit(self, family: str, dtype: str = "") -> FamilyFit:
         """The fitted parameters of a kernel family on this chip and stack."""
-        if family in self.fits:
-            return self.fits[family]
+        for key in (f"{family}:{dtype}", family):
+            if key in self.fits:
+                return self.fits[key]
         found = family_fit(self.id, self.vendor, self.stack, family, dtype)
         share = self.achieved.get(dtype, min(self.achieved.values(), default=1.0))
         return capped(found, share) if found.basis == "inherited" and share < 1.0 else found
@@ -99,9 +100,9 @@ class Accelerator:
             self.scale[family] = _lognormal(fit.bias, f"chip.{self.id}.{family}", self.samples, self.seed)
         return np.asarray(self.scale[family] * self.slowdown)
 
-    def with_fit(self, family: str, fit: FamilyFit) -> Accelerator:
-        """The same chip with other parameters for one kernel family."""
-        return replace(self, fits={**self.fits, family: fit}, scale={})
+    def with_fit(self, family: str, fit: FamilyFit, dtype: str = "") -> Accelerator:
+        """The same chip with other parameters for one kernel family, in all data types or in one."""
+        return replace(self, fits={**self.fits, f"{family}:{dtype}" if dtype else family: fit}, scale={})
 
     def slowed(self, factor: Value) -> Accelerator:
         """The same chip with all kernel times multiplied by ``factor``."""

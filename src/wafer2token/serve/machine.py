@@ -18,6 +18,9 @@ from .overhead import known_stacks, overhead, own_engine
 from .plan import rank_unit, ranks_per_chip
 from .steptime import Machine
 
+LIBRARY_EXPERTS = "trtllm"
+"""The engine whose experts and dense products are kernels of one library (CUTLASS); others write their own for experts."""
+
 
 @dataclass(frozen=True)
 class Site:
@@ -63,7 +66,9 @@ def site(on: str, stack: str | None = None, samples: int | None = None, seed: in
 def streaming(acc: Accelerator) -> Accelerator:
     """The accelerator with the element-wise kernels of serving engines, which are fused and reach memory speed.
 
-    Where none was measured on the chip, casting kernels would stand in for them, which are far slower.
+    Where none was measured on the chip, casting kernels would stand in for them, which are far slower. Experts in 16
+    bits were measured in a training library of A100 only: the class, not that chip's card, speaks for fused kernels, and
+    the dense products of the engine for one that takes both from the same library.
     """
     card = get("calibration", "engine_streams")
     values = StreamFit(float(card.times["floor"]), float(card.ratios["memory"]))
@@ -74,9 +79,12 @@ def streaming(acc: Accelerator) -> Accelerator:
     if "mla" not in latent.card:  # another kernel of this chip would stand in; latent attention of its platform is nearer
         near = latent_measured(acc.vendor)
         acc = acc.with_fit("mla_decode", family_fit(near, acc.vendor, None, "mla_decode", "bf16")) if near else acc
-    experts = acc.fit("grouped_gemm", "bf16")
-    if experts.stack == "torch":  # a training library's loop over experts; engines run one fused kernel
-        acc = acc.with_fit("grouped_gemm", family_fit("", acc.vendor, None, "grouped_gemm", "bf16"))
+    for dtype in ("bf16", "fp16"):
+        experts = acc.fit("grouped_gemm", dtype)
+        if acc.stack == LIBRARY_EXPERTS and "grouped_gemm" in experts.card:
+            acc = acc.with_fit("grouped_gemm", acc.fit("gemm", dtype), dtype)
+        elif experts.stack == "torch":
+            acc = acc.with_fit("grouped_gemm", family_fit("", acc.vendor, None, "grouped_gemm", dtype), dtype)
     return acc
 
 
