@@ -218,7 +218,7 @@ def search(
     room = machine.memory_bytes * (1 - (planner("memory_reserve") if reserve is None else reserve))
     fits = np.flatnonzero(need <= room)
     if not fits.size:
-        raise InfeasibleError(*_too_big(shape, machine, plans, need, seq_len, state, ranks))
+        raise InfeasibleError(*_too_big(shape, machine, plans, need, room, seq_len, state, ranks))
     best_rows, best_seconds = np.zeros(0, int), np.zeros(0)
     for rows in _chunks(fits.size):
         chosen = fits[rows]
@@ -239,19 +239,25 @@ def _nearest_batch(ranks: int, batch: int) -> str:
 
 
 def _too_big(
-    shape: ModelShape, machine: Machine, plans: PlanTable, need: Array, seq_len: int, state: StateBytes, ranks: int
+    shape: ModelShape,
+    machine: Machine,
+    plans: PlanTable,
+    need: Array,
+    room: float,
+    seq_len: int,
+    state: StateBytes,
+    ranks: int,
 ) -> tuple[str, str]:
-    """Why nothing fits, and the nearest change that would."""
+    """Why nothing fits into ``room`` [B], and the nearest change that would."""
     row = int(np.argmin(need))
     plan = plans.row(row)
     parts = memory(shape, plan, seq_len, state)
     largest = max((f.name for f in fields(parts)), key=lambda name: float(getattr(parts, name)))
     message = (
-        f"the leanest of {len(plans)} legal plans ({plan}) needs {need[row] / GIB:.1f} GiB of {machine.memory_bytes / GIB:.1f} GiB on its "
-        f"heaviest stage, most of it {largest} ({float(getattr(parts, largest)) / GIB:.1f} GiB)"
+        f"the leanest of {len(plans)} legal plans ({plan}) needs {need[row] / GIB:.1f} GiB of {room / GIB:.1f} GiB "
+        f"({machine.memory_bytes / GIB:.1f} GiB less what the framework keeps) on its heaviest stage, most of it {largest} ({float(getattr(parts, largest)) / GIB:.1f} GiB)"
     )
-    factor = need[row] / machine.memory_bytes
-    chips = int(np.ceil(ranks * factor / machine.dies / 8) * 8)
+    chips = (int(ranks * need[row] / room / machine.dies) // 8 + 1) * 8
     return message, f"about {chips} chips, or optimizer offload (--plan offload=optimizer), or a shorter sequence"
 
 
