@@ -126,8 +126,13 @@ def _cell(value: object) -> str:
     if value is None or (isinstance(value, float) and value != value):
         return "-"
     if isinstance(value, float):
-        return f"{value:,.0f}" if 1e4 <= abs(value) < 1e15 else f"{value:.4g}"
+        return figure(value)
     return str(value)
+
+
+def figure(value: float) -> str:
+    """A number of a table at four digits, large ones written out."""
+    return f"{value:,.0f}" if 1e4 <= abs(value) < 1e15 else f"{value:.4g}"
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from wafer2token.cli.output import emit, emit_json, formats, progress
+from wafer2token.cli.output import emit, emit_json, figure, formats, progress
 
 _ROWS = ("ttft", "tpot", "itl", "e2e")
 _PASSED_ON = ("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size", "ep_size", "max_num_seqs", "max_num_batched_tokens",
@@ -123,7 +123,7 @@ def _show(result: Any, shape: str | None, fmt: str | None, rate: float | None, c
     if shape == "openmetrics":
         click.echo(open_metrics(result.outcome, s), nl=False)
         return
-    rows = [{"metric": name, **{k: f"{1e3 * getattr(getattr(s, name), k):.4g}" for k in ("mean", "p50", "p90", "p99")}} for name in _ROWS]
+    rows = [{"metric": name, **{k: figure(1e3 * getattr(getattr(s, name), k)) for k in ("mean", "p50", "p90", "p99")}} for name in _ROWS]
     rows += [{"metric": m, "mean": v} for m, v in _figures(result)] if fmt != "csv" else []
     title = f"{result.model} on {result.chips:g} x {result.chip} ({result.stack}): {_split(result.plan)}, {s.requests} requests"
     note = f"times in ms; try it: {result.launch[0]}" + ("".join(f"\n        and: {x}" for x in result.launch[1:]))
@@ -133,9 +133,9 @@ def _show(result: Any, shape: str | None, fmt: str | None, rate: float | None, c
 def _figures(result: Any) -> list[tuple[str, str]]:
     s = result.summary
     out = [
-        ("requests/s", f"{s.request_throughput:.4g}"),
-        ("output tokens/s", f"{s.output_throughput:.5g} ({s.output_throughput / result.chips:.4g} per chip)"),
-        ("goodput [requests/s]", f"{s.request_goodput:.4g}"),
+        ("requests/s", figure(s.request_throughput)),
+        ("output tokens/s", f"{figure(s.output_throughput)} ({figure(s.output_throughput / result.chips)} per chip)"),
+        ("goodput [requests/s]", figure(s.request_goodput)),
         ("mean batch", f"{s.mean_batch:.3g}"),
         ("utilisation, prefill share", f"{s.utilisation:.0%}, {s.prefill_share:.0%}"),
         ("KV in use", f"{s.kv_use:.0%}"),
