@@ -145,6 +145,17 @@ def test_whole_floats_are_counts():
     assert from_config({**LLAMA, "num_hidden_layers": 32.0}).num_hidden_layers == 32
 
 
+@pytest.mark.parametrize("value", [10**7, 1e18])
+def test_more_dense_layers_than_layers_leave_no_layer_for_experts(value):
+    config = {**get("model", "deepseek_v3").config, "first_k_dense_replace": value}
+    assert problems(lambda: from_config(config))
+
+
+def test_a_prediction_layer_of_an_all_linear_model_is_counted():
+    config = dict(get("model", "qwen3_5_122b_a10b").config)
+    assert parameters(from_config({**config, "full_attention_interval": 10**7})).total > 0
+
+
 JUNK = st.one_of(
     st.none(), st.booleans(), st.integers(-5, 10**7), st.floats(), st.text(max_size=5), st.lists(st.integers(), max_size=3),
     st.dictionaries(st.text(max_size=2), st.integers(), max_size=2),

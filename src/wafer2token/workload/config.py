@@ -295,7 +295,7 @@ def _mlp_words(read: _Reader, family: Family, count: int) -> tuple[str, ...]:
     if isinstance(given, list) and len(given) == count and all(word in (DENSE, SPARSE) for word in given):
         return tuple(given)
     dense = read.indices("mlp_only_layers")
-    dense |= set(range(read.count("first_k_dense_replace", default=0)))
+    dense |= set(range(min(read.count("first_k_dense_replace", default=0), count)))
     explicit = read.values.get(read.spelled("moe_layer_freq"))
     if isinstance(explicit, list) and len(explicit) == count:
         dense |= {i for i, sparse in enumerate(explicit) if not sparse}

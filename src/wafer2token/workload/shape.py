@@ -154,9 +154,9 @@ def layers(shape: ModelShape) -> tuple[tuple[LayerKind, int], ...]:
 
 
 def nextn_kind(shape: ModelShape) -> LayerKind:
-    """The kind of a multi-token-prediction layer: the last full-attention main layer's."""
-    kinds = [kind for kind in layer_kinds(shape) if kind.attention != "linear"]
-    return kinds[-1]
+    """The kind of a multi-token-prediction layer: the last full-attention main layer's, or the last one's where all are linear."""
+    kinds = layer_kinds(shape)
+    return next((kind for kind in reversed(kinds) if kind.attention != "linear"), kinds[-1])
 
 
 def with_layers(shape: ModelShape, count: int) -> ModelShape:
