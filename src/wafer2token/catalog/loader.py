@@ -193,13 +193,6 @@ def _source_remedy(source: str, known: set[str]) -> str:
     return f"did you mean {', '.join(close)}?" if close else "add a source card, or give the address itself"
 
 
-def numbers_of(kind: str) -> list[tuple[str, Number]]:
-    """Every number on every card of a kind, by its dotted name ``kind.id.path``."""
-    return [
-        (f"{kind}.{card.id}.{path}", number) for card in all_cards(kind).values() for path, number in card.numbers()
-    ]
-
-
 @cache
 def fingerprint() -> str:
     """SHA-256 over all bundled data of every room, as hex: two results with the same one stand on the same numbers."""

@@ -104,10 +104,6 @@ class Accelerator:
         """The same chip with other parameters for one kernel family, in all data types or in one."""
         return replace(self, fits={**self.fits, f"{family}:{dtype}" if dtype else family: fit}, scale={})
 
-    def slowed(self, factor: Value) -> Accelerator:
-        """The same chip with all kernel times multiplied by ``factor``."""
-        return replace(self, slowdown=self.slowdown * factor)
-
 
 def accelerator(
     chip_id: str, stack: str | None = None, date: dt.date | None = None, samples: int | None = None, seed: int = 0,

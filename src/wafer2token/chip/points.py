@@ -10,7 +10,7 @@ from functools import cache
 
 import numpy as np
 
-from wafer2token.catalog import all_cards, get
+from wafer2token.catalog import get
 from wafer2token.chip.calibration.tables import KernelTable
 from wafer2token.chip.machine import accelerator
 from wafer2token.evidence.errors import EvidenceError, InputError
@@ -200,8 +200,3 @@ def as_tables(rows: Iterable[Row], flagged: bool = False, source: str = "") -> l
             cache_dtype, causal == "True",
         ))  # fmt: skip
     return out
-
-
-def known_chips() -> list[str]:
-    """Chips of the catalogue whose kernels can be timed."""
-    return [c.id for c in all_cards("chip").values() if c.peak and c.memory.bandwidth is not None]

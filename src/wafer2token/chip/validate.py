@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from importlib import resources
 from typing import Any
 
 import numpy as np
@@ -23,7 +22,7 @@ from wafer2token.chip.kernels import (
 from wafer2token.chip.machine import Accelerator, accelerator
 from wafer2token.chip.matmul import roofline_seconds
 from wafer2token.chip.points import Row, rows_of
-from wafer2token.evidence.tables import read_rows
+from wafer2token.evidence.tables import shipped_tables
 from wafer2token.evidence.validation import Point
 
 Array = npt.NDArray[np.float64]
@@ -32,13 +31,7 @@ _Z80 = 1.2815515655446004
 
 def shipped() -> list[Row]:
     """The measured kernels that come with the package."""
-    folder = resources.files("wafer2token.chip") / "data"
-    rows: list[Row] = []
-    for file in sorted(folder.iterdir(), key=lambda f: f.name):
-        if file.name.endswith((".csv", ".csv.gz")):
-            with resources.as_file(file) as path:
-                rows += rows_of(read_rows(path), file.name.split(".")[0])
-    return rows
+    return [row for name, table in shipped_tables("wafer2token.chip") for row in rows_of(table, name)]
 
 
 def kernel_points(rows: Sequence[Row]) -> list[Point]:

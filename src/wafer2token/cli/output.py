@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 
 import click
 
+from wafer2token.evidence.plain import plain
+
 F = TypeVar("F", bound=Callable[..., Any])
 Row = Mapping[str, Any]
 WIDTH = 100
@@ -55,21 +57,7 @@ def emit_json(document: Any, stamp: bool = True) -> None:
         from wafer2token import __version__, catalog
 
         document = {"version": __version__, "data_fingerprint": catalog.fingerprint(), **document}
-    click.echo(json.dumps(_plain(document), indent=2, ensure_ascii=False))
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(v) for v in value]
-    if isinstance(value, float) and value != value:
-        return None
-    if hasattr(value, "tolist"):
-        return _plain(value.tolist())
-    if hasattr(value, "isoformat"):
-        return value.isoformat()
-    return value
+    click.echo(json.dumps(plain(document), indent=2, ensure_ascii=False))
 
 
 def _table(rows: Sequence[Row], headings: Mapping[str, str], title: str, note: str) -> None:

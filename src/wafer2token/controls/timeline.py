@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -119,9 +118,3 @@ def _span(start: date, end: date, ruling: Ruling) -> Span:
 
 def _same(a: Span, b: Span) -> bool:
     return list(vars(a).values())[2:] == list(vars(b).values())[2:]
-
-
-def spans_by_year(found: Timeline) -> Mapping[int, list[Span]]:
-    """The spans that touch each year."""
-    years = range(found.spans[0].start.year, found.spans[-1].end.year + 1)
-    return {y: [s for s in found.spans if s.start.year <= y <= s.end.year] for y in years}

@@ -68,11 +68,6 @@ class Number:
         return self.mid
 
     @property
-    def is_range(self) -> bool:
-        """Whether low and high differ."""
-        return self.low != self.high
-
-    @property
     def all_sources(self) -> tuple[str, ...]:
         """Its sources and those of its claimants, each once."""
         return tuple(dict.fromkeys((*self.sources, *(s for c in self.claims for s in c.sources))))

@@ -6,6 +6,8 @@ import csv
 import gzip
 import io
 import json
+from collections.abc import Iterator
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,15 @@ def read_rows(path: str | Path) -> list[dict[str, str]]:
     if not rows:
         raise InputError(Problem("no rows", str(path), remedy="a header line and at least one measurement"))
     return rows
+
+
+def shipped_tables(package: str) -> Iterator[tuple[str, list[dict[str, str]]]]:
+    """The measured tables in a room's ``data`` folder, by name: (stem, rows)."""
+    folder = resources.files(package) / "data"
+    for file in sorted(folder.iterdir(), key=lambda f: f.name):
+        if file.name.endswith((".csv", ".csv.gz")):
+            with resources.as_file(file) as path:
+                yield file.name.split(".")[0], read_rows(path)
 
 
 def _parsed(text: str, name: str) -> list[dict[str, str]]:

@@ -7,11 +7,10 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 
 from wafer2token.catalog import all_cards, get
 from wafer2token.evidence.errors import EvidenceError, InfeasibleError, InputError
-from wafer2token.evidence.tables import read_rows
+from wafer2token.evidence.tables import shipped_tables
 from wafer2token.evidence.validation import Point
 from wafer2token.fabric.copies import copy_time, engines
 from wafer2token.fabric.copy_calibration import engine_of
@@ -57,13 +56,7 @@ def is_collectives(table: Sequence[Mapping[str, str]]) -> bool:
 
 def shipped() -> list[Row]:
     """The measured collectives that come with the package."""
-    folder = resources.files("wafer2token.fabric") / "data"
-    rows: list[Row] = []
-    for file in sorted(folder.iterdir(), key=lambda f: f.name):
-        if file.name.endswith((".csv", ".csv.gz")):
-            with resources.as_file(file) as path:
-                rows += rows_of(read_rows(path), file.name.split(".")[0])
-    return rows
+    return [row for name, table in shipped_tables("wafer2token.fabric") for row in rows_of(table, name)]
 
 
 def rows_of(table: Iterable[Mapping[str, str]], name: str = "row") -> list[Row]:

@@ -15,7 +15,6 @@ from wafer2token.workload import ModelShape, model
 
 from .machine import Site, site
 from .memory import memory
-from .metrics import Summary
 from .money import cost_per_chip_s
 from .plan import Plan, checked
 from .slo import Objective, parse_slo
@@ -255,8 +254,3 @@ def compare_serving(model_id: str | ModelShape, systems: Sequence[str], **option
         except InfeasibleError as error:
             out.append((name, str(error)))
     return out
-
-
-def summary_row(summary: Summary) -> dict[str, float]:
-    """The few figures of a run that fit a table."""
-    return {"ttft_p99_s": summary.ttft.p99, "tpot_mean_s": summary.tpot.mean, "output_tokens_per_s": summary.output_throughput}

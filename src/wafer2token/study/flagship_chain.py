@@ -10,17 +10,13 @@ import numpy as np
 from wafer2token import catalog
 from wafer2token.evidence.errors import EvidenceError
 from wafer2token.study import economics
+from wafer2token.study.comparison import divide
 from wafer2token.study.graph import Array, Graph
 from wafer2token.study.verdict import Verdict, judge, within
 
 _YEAR_S = 365.25 * 86400.0
 _DOMESTIC = ("ascend_910c", "cloudmatrix384", "ascend_910b3")
 _FOREIGN = ("h100_sxm", "h800_sxm", "gb200_nvl72")
-
-
-def divide(amount: Array, per: Array) -> Array:
-    """One over the other."""
-    return amount / per
 
 
 def training_pairs(graph: Graph) -> list[tuple[str, str]]:

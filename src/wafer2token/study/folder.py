@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import math
 import os
 import shutil
 import tempfile
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from wafer2token.evidence.errors import InputError, Problem
+from wafer2token.evidence.plain import plain
 
 MANIFEST = "run.json"
 
@@ -58,19 +58,7 @@ def write(folder: str | Path, files: Mapping[str, bytes]) -> Path:
 
 def json_bytes(document: Any) -> bytes:
     """Stable JSON: given key order, not-a-number as null."""
-    return (json.dumps(_plain(document), indent=1, ensure_ascii=False) + "\n").encode()
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(v) for v in value]
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if hasattr(value, "tolist"):
-        return _plain(value.tolist())
-    return value
+    return (json.dumps(plain(document), indent=1, ensure_ascii=False) + "\n").encode()
 
 
 def csv_bytes(rows: list[dict[str, Any]]) -> bytes:
