@@ -92,7 +92,7 @@ def _yaml(text: str) -> Any:
 
 
 @cache
-def names() -> dict[str, dict[str, str]]:
+def names() -> dict[str, dict[str, Any]]:
     """How sources write chips, models and formats."""
     return tomllib.loads(files("wafer2token.serve").joinpath("data/names.toml").read_text("utf-8"))
 
@@ -111,6 +111,8 @@ def case(point: Mapping[str, Any]) -> Case:
     stack = engine_stack(engine, get("chip", chip).vendor)
     parallel = point.get("parallelism") or {}
     base = _formats(point.get("model") or {}, shape, get("chip", chip), stack)
+    if _offline_experts(engine, work, parallel, shape):
+        parallel = {**parallel, "note": "attention DP", "ep": max(ranks, 1)}
     plan = replace(_split(parallel, max(ranks, 1), shape, stack), **base, **_limits(stack, parallel, chip))
     plan = _speculative(plan, work, parallel, point)
     plan = replace(plan, graph=not _eager(point, parallel), overlap=_overlapped(point, stack, parallel))
@@ -204,6 +206,12 @@ def _split(parallel: Mapping[str, Any], ranks: int, shape: ModelShape, stack: st
     if width == 1 and dp > 1 and shape.is_moe and shape.n_routed_experts >= 64:
         width = tp * dp if stack != "trtllm" else 1
     return Plan(tp=tp, pp=pp, dp=dp, ep=width)
+
+
+def _offline_experts(engine: str, work: Mapping[str, Any], parallel: Mapping[str, Any], shape: ModelShape) -> bool:
+    """TensorRT-LLM's PyTorch backend publishes its offline tables of mixtures of experts with data-parallel attention."""
+    offline = work.get("request_rate") == "inf" and "PyTorch" in engine
+    return offline and shape.is_moe and not any(k in parallel for k in ("ep", "moe_ep", "dp"))
 
 
 def _limits(stack: str, parallel: Mapping[str, Any], chip: str) -> dict[str, Any]:
@@ -330,6 +338,8 @@ def _served(one: Case, work: Mapping[str, Any]) -> Case:
         raise CannotExpressError("input or output length not stated")
     if not one.concurrency and one.rate == float("inf") and "request_rate" not in work:
         raise CannotExpressError("neither concurrency nor rate stated")
+    if one.stack == "trtllm" and one.rate == float("inf") and not one.num_requests and not one.concurrency:
+        one = replace(one, num_requests=names()["requests"].get(f"{one.isl:.0f}/{one.osl:.0f}", 0))
     return replace(one, kind="served", rung="timeline" if one.source == "llmservingsim" else "closed loop")
 
 

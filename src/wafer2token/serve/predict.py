@@ -24,7 +24,7 @@ from .surrogate import step_table
 
 BLOCK = 16
 PREFIX_BLOCK = 512
-MOST_REQUESTS = 12_000
+MOST_REQUESTS = 30_000
 POLICY = {"sglang": "sglang", "sglang-ascend": "sglang", "trtllm": "trtllm"}
 RESERVE = {"trtllm": 1.0, "sglang": 0.7, "sglang-ascend": 0.7}
 
