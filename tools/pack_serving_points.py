@@ -59,7 +59,8 @@ def series(row: Mapping[str, str]) -> tuple[str, ...]:
 
 def sample(path: Path, known: Iterable[dict[str, Any]]) -> tuple[list[dict[str, Any]], set[str]]:
     """(points of the rows that ``known`` does not hold, rows whose drafts are not told), each measurement once."""
-    rows = list(csv.DictReader(gzip.open(path, "rt", encoding="utf-8")))
+    with gzip.open(path, "rt", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
     named = {p["source"].get("table", "").removeprefix("row ") for p in known if p["source"]["key"] == SOURCE}
     based = {series(r) for r in rows if dump(r) == 0}
     confirmed = {measurement(r) for r in rows if dump(r) == 0}
