@@ -102,7 +102,7 @@ def names() -> dict[str, dict[str, Any]]:
 def case(point: Mapping[str, Any]) -> Case:
     """A raw point as a case; CannotExpressError with the reason where it cannot be predicted."""
     hardware, work = point.get("hardware") or {}, point.get("workload") or {}
-    chip = _chip(str(hardware.get("chip", "")))
+    chip = _chip(str(hardware.get("chip", "")), str(point.get("notes") or ""))
     shape = _shape(str((point.get("model") or {}).get("name", "")))
     engine = str((point.get("engine") or {}).get("name") or "")
     devices = _number(hardware.get("n_devices"))
@@ -130,8 +130,11 @@ def case(point: Mapping[str, Any]) -> Case:
     return _classified(one, point, parallel, work)
 
 
-def _chip(label: str) -> str:
+def _chip(label: str, notes: str = "") -> str:
     bare = re.sub(r"\s*\(.*\)$", "", label)
+    bin_ = re.search(r"device variant (A\d \d+T)", notes)
+    if bin_ and f"{bare} {bin_[1]}" in names()["chips"]:
+        bare = f"{bare} {bin_[1]}"
     wanted = names()["chips"].get(bare, bare)
     try:
         return str(get("chip", wanted).id)
