@@ -28,7 +28,7 @@ from wafer2token.workload import model as read_model
 Array = npt.NDArray[np.float64]
 FLAVOURS = ("megatron", "palm", "6n", "causal")
 MEMORY = ("weights", "gradients", "optimizer", "activations", "temporary", "total")
-PARTS = ("compute", "recompute", "tensor", "context", "expert", "data", "pipeline", "bubble", "optimizer", "other")
+PARTS = ("compute", "recompute", "tensor", "context", "expert", "data", "pipeline", "bubble", "offload", "optimizer", "other")
 
 
 @dataclass(frozen=True)
