@@ -12,7 +12,8 @@ from wafer2token.train.memory import GIB, heaviest_bytes, memory
 from wafer2token.train.plan import OFFLOADS, Plan
 from wafer2token.workload import ModelShape
 
-MOST_TIMES = 4096
+TIMES = (2, 3, *(n * 2**k for k in range(11) for n in (4, 5, 6, 7)))
+"""Multiples of the chips asked for that are tried, ascending, until one fits."""
 
 
 def nearest_job(
@@ -91,14 +92,12 @@ def _changes(
         if plan:
             out.append(f'offload to the host: --plan "{plan}"')
             break
-    times = 2
-    while times <= MOST_TIMES:
+    for times in TIMES:
         wider = batch if batch % (ranks * times) == 0 else -(-batch // (ranks * times)) * ranks * times
         if _lightest(shape, machine, ranks * times, wider, seq_len, precision, space, room):
             bigger = "" if wider == batch else f" with a global batch of {wider}"
             out.append(f"{ranks * times // machine.dies} chips{bigger}")
             break
-        times *= 2
     short = seq_len // 2
     while short >= 128:
         if _lightest(shape, machine, ranks, batch, short, precision, space, room):
