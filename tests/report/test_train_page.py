@@ -2,7 +2,6 @@
 
 import json
 import re
-from dataclasses import replace
 
 import pytest
 
@@ -34,7 +33,9 @@ def test_plans_memory_and_intervals_are_there(answer):
 
 
 def test_dualpipe_is_played_and_drawn():
-    folded = train("llama_3_1_70b", "dgx_h100", 64, 1e12, "tp=4,pp=4,schedule=dualpipe,recompute=full", 50, global_batch=64)
+    folded = train(
+        "llama_3_1_70b", "dgx_h100", 64, 1e12, "tp=4,pp=4,schedule=dualpipe,recompute=full", 50, global_batch=64
+    )
     html = train_page(folded)
     assert "Schedule dualpipe, played event by event" in html
     drawn = {series["name"]: len(series["data"]) for series in chart(html)["series"]}

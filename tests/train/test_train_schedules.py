@@ -44,7 +44,10 @@ def test_played_bubble_is_the_closed_form(schedule, p, m, v):
 def test_dualpipe_idles_no_more_than_its_closed_form(schedule, b, w):
     """Where the passes are not equal thirds, the play saves a fraction of one pass on the closed form."""
     for p, m in ((4, 8), (8, 20), (12, 48)):
-        played, closed = simulate(schedule, p, m, 1.0, b, w).bubble_s, bubble_seconds(SCHEDULES.index(schedule), p, 1, 1.0, b, w)
+        played, closed = (
+            simulate(schedule, p, m, 1.0, b, w).bubble_s,
+            bubble_seconds(SCHEDULES.index(schedule), p, 1, 1.0, b, w),
+        )
         assert float(closed) - 1.0 - 1e-6 <= played <= float(closed) + 1e-6
 
 

@@ -194,7 +194,13 @@ def _show(answer: Any, fmt: str | None) -> None:
     )
     emit(
         rows,
-        {"plan": "plan", "step": "step", "mfu": "MFU", "memory": "memory", "differs": "where the time goes, then what separates from it"},
+        {
+            "plan": "plan",
+            "step": "step",
+            "mfu": "MFU",
+            "memory": "memory",
+            "differs": "where the time goes, then what separates from it",
+        },
         title,
         fmt,
         note=note,

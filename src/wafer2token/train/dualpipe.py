@@ -129,13 +129,9 @@ class _Rank:
         numbers = [self._finish(kind, phase, ends) for kind, phase in slot]
         self.at += 1
         kind = "".join("B" if k == "I" else k for k, _ in slot)
-        return Piece(
-            self.rank, kind, numbers[0], numbers[1] if len(numbers) > 1 else -1, slot[0][1], ready, self.clock
-        )
+        return Piece(self.rank, kind, numbers[0], numbers[1] if len(numbers) > 1 else -1, slot[0][1], ready, self.clock)
 
-    def _needs(
-        self, kind: str, phase: int, ends: dict[tuple[str, int, int, int], float], hop: float
-    ) -> float | None:
+    def _needs(self, kind: str, phase: int, ends: dict[tuple[str, int, int, int], float], hop: float) -> float | None:
         """When the input of a piece is there; None while it is not."""
         place = self.where[phase]
         if kind == "W":

@@ -153,7 +153,7 @@ def kept_layer_bytes(
     spread = np.where(np.asarray(plan.sequence_parallel), tp, 1.0)
     kept_input = 2.0 * tokens * shape.hidden_size / spread
     share = _full_share(plan)
-    return share * kept_input + (1 - share) * each, whole
+    return np.asarray(share * kept_input + (1 - share) * each), whole
 
 
 def _full_share(plan: Plan | PlanTable) -> Array:
@@ -172,7 +172,7 @@ def heaviest_bytes(
     """`memory(...).total` alone; fields of the plan broadcast, and each term stays as small as what it depends on."""
     first = _stage_memory(shape, plan, seq_len, "first", state, framework_bytes, scores)
     last = _stage_memory(shape, plan, seq_len, "last", state, framework_bytes, scores)
-    return np.maximum(first.total, last.total)
+    return np.asarray(np.maximum(first.total, last.total))
 
 
 def memory(

@@ -27,7 +27,19 @@ from wafer2token.workload import model as read_model
 Array = npt.NDArray[np.float64]
 FLAVOURS = ("megatron", "palm", "6n", "causal")
 MEMORY = ("weights", "gradients", "optimizer", "activations", "temporary", "total")
-PARTS = ("compute", "recompute", "tensor", "context", "expert", "data", "pipeline", "bubble", "offload", "optimizer", "other")
+PARTS = (
+    "compute",
+    "recompute",
+    "tensor",
+    "context",
+    "expert",
+    "data",
+    "pipeline",
+    "bubble",
+    "offload",
+    "optimizer",
+    "other",
+)
 
 
 @dataclass(frozen=True)
@@ -495,9 +507,7 @@ def _peak(place: Machine, dtype: str) -> float:
     return float(place.acc.peaks[gemm_dtype(place.acc, dtype)])
 
 
-def _life(
-    place: Machine, chips: int, tokens: float, rate: Array, samples: int | None, seed: int
-) -> dict[str, Array]:
+def _life(place: Machine, chips: int, tokens: float, rate: Array, samples: int | None, seed: int) -> dict[str, Array]:
     """What the whole job takes: useful share of the time, days, interruptions, spare nodes, energy and cost."""
     card, chip = reliability_card(place.chip), get("chip", place.chip)
     up = availability(card, chips, samples, seed, max(place.node // place.dies, 1))
@@ -513,9 +523,7 @@ def _life(
         else nan
     )
     energy = power * seconds
-    capital = (
-        drawn(chip.price, f"chip.{chip.id}.price", samples, seed) * of("host_cost") * chips if chip.price else nan
-    )
+    capital = drawn(chip.price, f"chip.{chip.id}.price", samples, seed) * of("host_cost") * chips if chip.price else nan
     values = {
         "goodput": up.goodput,
         "days": seconds / DAY_S,

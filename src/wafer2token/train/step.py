@@ -122,9 +122,7 @@ def parts_of_step(
         host_link: bytes/s between chip and host, one direction; None for that of the planner's card.
     """
     inside = inside_layers(shape, acc, fab, plan, seq_len, domain, fused_attention, imbalance)
-    return around_layers(
-        inside, shape, acc, fab, plan, seq_len, domain, fused_attention, gradient_bytes, host_link
-    )
+    return around_layers(inside, shape, acc, fab, plan, seq_len, domain, fused_attention, gradient_bytes, host_link)
 
 
 def inside_layers(
@@ -150,7 +148,9 @@ def inside_layers(
         expand = expand + share * expansion_seconds(shape, kind, acc, plan, seq_len)
         links = layer_traffic(shape, kind, fab, domain, plan, seq_len, imbalance)
         traffic = [a + share * getattr(links, f.name) for a, f in zip(traffic, fields(links), strict=True)]
-    return Inside(layer, head_work(shape, acc, plan, seq_len), *traffic, expand)
+    tensor_f, tensor_b, context_f, context_b, dispatch_f, dispatch_b = traffic
+    head = head_work(shape, acc, plan, seq_len)
+    return Inside(layer, head, tensor_f, tensor_b, context_f, context_b, dispatch_f, dispatch_b, expand)
 
 
 def around_layers(
@@ -213,13 +213,13 @@ def _host_seconds(
         weights = moved * each / np.where(np.asarray(plan.zero) >= 3, _shard_ranks(plan), 1.0) / link
     if np.any(moved := offloaded(away, "activations")):
         activations = moved * kept_layer_bytes(shape, plan, seq_len, scores)[0] / link
-    return np.maximum(weights, activations), weights + activations
+    return np.asarray(np.maximum(weights, activations)), np.asarray(weights + activations)
 
 
 def _shard_ranks(plan: PlanTable | Plan) -> Array:
     """Ranks over which ZeRO shards what is not routed experts."""
     every = np.asarray(plan.dp, float) * np.asarray(plan.cp, float)
-    return np.where(np.asarray(plan.shard) > 0, np.minimum(plan.shard, every), every)
+    return np.asarray(np.where(np.asarray(plan.shard) > 0, np.minimum(plan.shard, every), every))
 
 
 def _optimizer_seconds(acc: Any, plan: PlanTable | Plan, mine: Held, link: float) -> Array:
@@ -237,7 +237,7 @@ def _optimizer_seconds(acc: Any, plan: PlanTable | Plan, mine: Held, link: float
     away = offloaded(plan.offload, "optimizer")
     if not np.any(away):
         return seconds
-    return np.where(away, np.maximum(seconds, MIXED.optimizer * updated / link), seconds)
+    return np.asarray(np.where(away, np.maximum(seconds, MIXED.optimizer * updated / link), seconds))
 
 
 @dataclass(frozen=True)
