@@ -27,6 +27,8 @@ SHORT = 0.05
 """Latency over the length of a run, above which an open loop did not keep up."""
 INFERENCEX = ("source: db-dump", "source: source_file=2026", "source: source_file=qwen3.5")
 """Where rows of a file of several origins were measured by the client of InferenceX."""
+WIDE = 16
+"""Ranks from which on the experts of a rank are few enough for their loads to differ."""
 RUNGS = ("step time", "static batch", "closed loop", "timeline", "disaggregated", "production")
 
 
@@ -98,7 +100,7 @@ def _yaml(text: str) -> Any:
 
 
 @cache
-def names() -> dict[str, dict[str, str]]:
+def names() -> dict[str, dict[str, Any]]:
     """How sources write chips, models and formats."""
     return tomllib.loads(files("wafer2token.serve").joinpath("data/names.toml").read_text("utf-8"))
 
@@ -106,7 +108,7 @@ def names() -> dict[str, dict[str, str]]:
 def case(point: Mapping[str, Any]) -> Case:
     """A raw point as a case; CannotExpressError with the reason where it cannot be predicted."""
     hardware, work = point.get("hardware") or {}, point.get("workload") or {}
-    chip = _chip(str(hardware.get("chip", "")))
+    chip = _chip(str(hardware.get("chip", "")), str(point.get("notes") or ""))
     shape = _shape(str((point.get("model") or {}).get("name", "")))
     engine = str((point.get("engine") or {}).get("name") or "")
     devices = _number(hardware.get("n_devices"))
@@ -117,9 +119,11 @@ def case(point: Mapping[str, Any]) -> Case:
     stack = engine_stack(engine, get("chip", chip).vendor)
     parallel = point.get("parallelism") or {}
     base = _formats(point.get("model") or {}, shape, get("chip", chip), stack)
+    if _offline_experts(engine, work, parallel, shape):
+        parallel = {**parallel, "note": "attention DP", "ep": max(ranks, 1)}
     plan = replace(_split(parallel, max(ranks, 1), shape, stack), **base, **_limits(stack, parallel, chip))
     plan = _speculative(plan, work, parallel, point)
-    plan = replace(plan, graph=not _eager(point, parallel), overlap=_overlapped(point, stack, parallel))
+    plan = replace(plan, graph=not _eager(point, parallel), overlap=_overlapped(point, stack, parallel), imbalance=_imbalance(point, plan))
     one = Case(
         id=str(point["id"]), source=str((point.get("source") or {}).get("key", "user")), grade=str(point.get("grade", "A")),
         rung="", kind="", chip=chip, stack=stack, shape=shape, plan=plan, devices=devices, ranks=max(ranks, 1),
@@ -132,8 +136,11 @@ def case(point: Mapping[str, Any]) -> Case:
     return _classified(one, point, parallel, work)
 
 
-def _chip(label: str) -> str:
+def _chip(label: str, notes: str = "") -> str:
     bare = re.sub(r"\s*\(.*\)$", "", label)
+    bin_ = re.search(r"device variant (A\d \d+T)", notes)
+    if bin_ and f"{bare} {bin_[1]}" in names()["chips"]:
+        bare = f"{bare} {bin_[1]}"
     wanted = names()["chips"].get(bare, bare)
     try:
         return str(get("chip", wanted).id)
@@ -213,6 +220,12 @@ def _split(parallel: Mapping[str, Any], ranks: int, shape: ModelShape, stack: st
     return Plan(tp=tp, pp=pp, dp=dp, ep=width)
 
 
+def _offline_experts(engine: str, work: Mapping[str, Any], parallel: Mapping[str, Any], shape: ModelShape) -> bool:
+    """TensorRT-LLM's PyTorch backend publishes its offline tables of mixtures of experts with data-parallel attention."""
+    offline = work.get("request_rate") == "inf" and "PyTorch" in engine
+    return offline and shape.is_moe and not any(k in parallel for k in ("ep", "moe_ep", "dp"))
+
+
 def _experts_told(parallel: Mapping[str, Any], tp: int, dp: int, shape: ModelShape) -> tuple[int, int]:
     """tp and dp where the split of the experts is stated beside them (``moe_tp`` x ``moe_ep`` ranks).
 
@@ -267,6 +280,12 @@ def _eager(point: Mapping[str, Any], parallel: Mapping[str, Any]) -> bool:
     flags = set(point.get("flags") or ())
     said = "eager regime" in str(point.get("notes") or "")
     return said or bool(flags & {"enforce_eager", "eager_host_bound"}) or bool(parallel.get("eager"))
+
+
+def _imbalance(point: Mapping[str, Any], plan: Plan) -> float:
+    """Load of the busiest expert rank over the mean: as served, but where routing was forced or its balance assumed."""
+    balanced = plan.ep < WIDE or set(point.get("flags") or ()) & {"forced_balance", "balanced_synthetic"}
+    return float(get("calibration", "expert_balance").ratios["forced" if balanced else "served"])
 
 
 def _overlapped(point: Mapping[str, Any], stack: str, parallel: Mapping[str, Any]) -> bool:
@@ -362,6 +381,8 @@ def _served(one: Case, work: Mapping[str, Any]) -> Case:
         if latency > SHORT * one.num_requests / passed:
             raise CannotExpressError("an open loop whose rate is not stated and was not kept")
         one = replace(one, rate=passed, concurrency=0.0)  # the stated concurrency was a peak: an open loop that kept up
+    if one.stack == "trtllm" and one.rate == float("inf") and not one.num_requests and not one.concurrency:
+        one = replace(one, num_requests=names()["requests"].get(f"{one.isl:.0f}/{one.osl:.0f}", 0))
     return replace(one, kind="served", rung="timeline" if one.source == "llmservingsim" else "closed loop")
 
 

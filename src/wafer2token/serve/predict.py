@@ -24,7 +24,7 @@ from .surrogate import step_table
 
 BLOCK = 16
 PREFIX_BLOCK = 512
-MOST_REQUESTS = 12_000
+MOST_REQUESTS = 30_000
 POLICY = {"sglang": "sglang", "sglang-ascend": "sglang", "trtllm": "trtllm"}
 DRAWN: dict[str, tuple[float, float, str, int]] = {
     "fixed": (1.0, 0.0, "fixed", 1 << 30), "normal": (1.0, 0.3, "normal", 1 << 30),
