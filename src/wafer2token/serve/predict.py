@@ -115,7 +115,7 @@ class Predictor:
         pool = self.pool(case, plan, replicas, "both")
         cluster = Cluster((pool,), policy=POLICY.get(case.stack, "vllm"), reserve=RESERVE.get(case.stack, 0.0), block_size=BLOCK,
                           tokens_per_step=plan.tokens_per_step, max_concurrency=round(case.concurrency) or 1 << 40,
-                          prefix_cache=case.prefix_hit > 0)  # fmt: skip
+                          prefix_cache=True, response_s=float(self.place(case).machine.overhead.request_s))  # fmt: skip
         busy = front_end_s(case, self.place(case).machine.overhead, replicas)
         return self.summary(case, simulate(load(case, pool, replicas, busy), cluster), busy)
 
