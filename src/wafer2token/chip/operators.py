@@ -88,7 +88,8 @@ def _decode(acc: Accelerator, op: Any, graph: bool) -> Array:
 def _index(acc: Accelerator, op: Any, graph: bool) -> Array:
     a = op.args
     pairs = a["batch"] * np.asarray(a["q_len"]) * (np.asarray(a["kv_len"]) - (np.asarray(a["q_len"]) - 1) / 2.0)
-    keys = a["batch"] * np.asarray(a["kv_len"]) * a["qk_dim"] * stored_bytes(_cache(op))
+    pairs = pairs / a.get("ratio", 1)
+    keys = a["batch"] * np.asarray(a["kv_len"]) / a.get("ratio", 1) * a["qk_dim"] * stored_bytes(_cache(op))
     queries = a["batch"] * np.asarray(a["q_len"]) * a["heads"] * a["qk_dim"] * stored_bytes(_dtype(op))
     return roofline_time(acc, 2.0 * pairs * a["heads"] * a["qk_dim"], keys + queries, computed_in(_dtype(op)), graph)
 
@@ -98,7 +99,7 @@ def _linear(acc: Accelerator, op: Any, graph: bool) -> Array:
     rows = a["batch"] * np.asarray(a["q_len"]) * a["heads"]
     state = a["batch"] * np.asarray(a["heads"]) * a["qk_dim"] * a["v_dim"]
     traffic = rows * 2.0 * (a["qk_dim"] + a["v_dim"]) * stored_bytes(_dtype(op)) + 8.0 * state
-    return roofline_time(acc, 7.0 * rows * a["qk_dim"] * a["v_dim"], traffic, computed_in(_dtype(op)), graph)
+    return roofline_time(acc, a.get("passes", 7) * rows * a["qk_dim"] * a["v_dim"], traffic, computed_in(_dtype(op)), graph)
 
 
 def _streaming(acc: Accelerator, op: Any, graph: bool) -> Array:
