@@ -24,8 +24,12 @@ from .surrogate import step_table
 
 BLOCK = 16
 PREFIX_BLOCK = 512
-MOST_REQUESTS = 12_000
+MOST_REQUESTS = 30_000
 POLICY = {"sglang": "sglang", "sglang-ascend": "sglang", "trtllm": "trtllm"}
+DRAWN = {"fixed": (1.0, 0.0, "fixed"), "normal": (1.0, 0.3, "normal"), "lognormal": (1.0, 1.0, "lognormal"),
+         "inferencex": (0.9, 1 / 9, "uniform")}  # fmt: skip
+"""How clients draw lengths: mean over the stated length, relative spread, distribution. InferenceX runs vLLM's client with
+``--random-range-ratio 0.8``, which draws evenly from 0.8 to 1.0 of the length."""
 RESERVE = {"trtllm": 1.0, "sglang": 0.7, "sglang-ascend": 0.7}
 
 
@@ -179,16 +183,16 @@ def steady_output(outcome: Outcome) -> float:
 def load(case: Case, pool: Pool, replicas: int) -> Requests:
     """The requests of a case: as many as stated, else enough for a steady state."""
     if case.concurrency:
-        n = case.num_requests or 5 * round(case.concurrency) + 16
+        n = case.num_requests or (10 if case.spread == "inferencex" else 5) * round(case.concurrency) + 16
     elif case.rate < float("inf"):
         n = case.num_requests or 500
     else:
         room = pool.kv_blocks * BLOCK / (case.isl + 0.5 * case.osl)
         n = case.num_requests or 4 * int(min(pool.max_num_seqs, room)) * replicas + 32
     n = min(n, MOST_REQUESTS)
-    spread = {"fixed": 0.0, "normal": 0.3, "lognormal": 1.0}[case.spread]
-    isl = lengths(case.isl, n, spread, case.spread, 0, "isl")
-    osl = lengths(case.osl, n, spread, case.spread, 0, "osl")
+    part, spread, kind = DRAWN[case.spread]
+    isl = lengths(part * case.isl, n, spread, kind, 0, "isl")
+    osl = lengths(part * case.osl, n, spread, kind, 0, "osl")
     arrival = np.zeros(n) if case.rate == float("inf") else poisson_arrivals(case.rate, n)
     made = make(arrival, isl, osl, case.id)
     return with_shared_prefix(made, case.prefix_hit, 1, PREFIX_BLOCK) if case.prefix_hit > 0 else made
