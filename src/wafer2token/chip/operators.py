@@ -95,11 +95,19 @@ def _index(acc: Accelerator, op: Any, graph: bool) -> Array:
 
 
 def _linear(acc: Accelerator, op: Any, graph: bool) -> Array:
+    """Recurrent states, for which no kernel was measured: at the efficiency of matrix products.
+
+    Over many tokens, states are written out once per ``chunk`` and scores of a chunk are formed; backward makes them again.
+    """
     a = op.args
     rows = a["batch"] * np.asarray(a["q_len"]) * a["heads"]
-    state = a["batch"] * np.asarray(a["heads"]) * a["qk_dim"] * a["v_dim"]
-    traffic = rows * 2.0 * (a["qk_dim"] + a["v_dim"]) * stored_bytes(_dtype(op)) + 8.0 * state
-    return roofline_time(acc, a.get("passes", 7) * rows * a["qk_dim"] * a["v_dim"], traffic, computed_in(_dtype(op)), graph)
+    state, width = a["qk_dim"] * a["v_dim"], a["qk_dim"] + a["v_dim"]
+    chunk = a.get("chunk", 64)
+    states = np.maximum(rows / chunk, a["batch"] * np.asarray(a["heads"]))
+    traffic = rows * 2.0 * width * stored_bytes(_dtype(op)) + 8.0 * states * state
+    work = rows * (a.get("passes", 7) * state + np.where(np.asarray(a["q_len"]) > 1, chunk * width, 0.0))
+    times = 3.0 if getattr(op, "direction", "forward") == "backward" else 1.0
+    return roofline_time(acc, times * work, times * traffic, computed_in(_dtype(op)), graph)
 
 
 def _streaming(acc: Accelerator, op: Any, graph: bool) -> Array:

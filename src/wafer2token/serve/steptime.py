@@ -237,7 +237,7 @@ def _with_drafts(shape: ModelShape, machine: Machine, plan: Plan, own: F, kv: F,
 
 def _draft_operators(shape: ModelShape, call: Any) -> list[Op]:
     """A draft head of one attention layer and one output head (EAGLE), for models without layers of their own."""
-    kinds = [k for k in layer_kinds(shape) if k.attention != "linear"]
+    kinds = [k for k in layer_kinds(shape) if k.attends]
     dense = next((k for k in kinds if k.mlp == "dense"), kinds[0])
     return layer_operators(shape, dense, call) + head_operators(shape, call)
 

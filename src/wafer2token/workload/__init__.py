@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         head_operators,
         layer_operators,
         make_pass,
+        mixer_operators,
         nextn_operators,
         operators,
     )
@@ -45,6 +46,7 @@ _LAZY = {
         "head_operators",
         "layer_operators",
         "make_pass",
+        "mixer_operators",
         "nextn_operators",
         "operators",
     ),
@@ -80,6 +82,7 @@ __all__ = [
     "layer_parameters",
     "layers",
     "make_pass",
+    "mixer_operators",
     "model",
     "nextn_kind",
     "nextn_operators",

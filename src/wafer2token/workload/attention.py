@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from wafer2token.workload.dtypes import dtype_bytes
-from wafer2token.workload.ops import STATE_PASSES, Op, attended_pairs
+from wafer2token.workload.ops import STATE_CHUNK, STATE_PASSES, Op, attended_pairs
 from wafer2token.workload.pieces import Pass, batched, gather, gemm, memory, reduce, ring, share
 from wafer2token.workload.shape import NONE, LayerKind, ModelShape
 
@@ -209,6 +209,7 @@ def _linear_attention(shape: ModelShape, call: Pass) -> list[Op]:
             "qk_dim": shape.linear_key_head_dim,
             "v_dim": shape.linear_value_head_dim,
             "passes": STATE_PASSES[shape.linear_rule],
+            "chunk": STATE_CHUNK[shape.linear_rule],
         },
         dtype=call.inner_dtype,
     )

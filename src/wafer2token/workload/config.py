@@ -10,7 +10,7 @@ from typing import Any
 
 from wafer2token.evidence.errors import InputError, Problem, nearest
 from wafer2token.workload.families import FAMILIES, SAME_AS, SPELLINGS, Family, supported
-from wafer2token.workload.hybrids import TRANSLATIONS
+from wafer2token.workload.hybrids import TRANSLATIONS, translated
 from wafer2token.workload.shape import DENSE, FULL, LINEAR, NONE, SLIDING, SPARSE, ModelShape, Overrides
 
 MOST_LAYERS = 10_000  # a guard against typing errors: each layer is kept as a word
@@ -68,14 +68,12 @@ def from_config(raw: Mapping[str, Any], id: str = "config", where: str = "config
     """The shape that a configuration describes; ``where`` names it in messages. Raises InputError."""
     values, place = _text_part(raw, where)
     family, model_type = _family(values, raw, place)
-    values = {**family.defaults, **values}
-    if model_type in TRANSLATIONS:
-        values = TRANSLATIONS[model_type](values)
+    values = translated(model_type, {**family.defaults, **values}, MOST_LAYERS)
     read = _Reader(values, place)
     common = _common(read, family)
     words = _layer_words(read, family, common["num_hidden_layers"])
-    translated = "layer_overrides" in values or values.get("layer_types")
-    experts = {} if translated and SPARSE not in words["mlp_layer_types"] else _experts(read, family)
+    routed = SPARSE in words["mlp_layer_types"] or model_type not in TRANSLATIONS
+    experts = _experts(read, family) if routed else {}
     latent = _latent(read, family)
     parts = _parts(read, family, model_type, common)
     _check(read, common, experts, latent)
@@ -294,7 +292,10 @@ def _overrides(read: _Reader, count: int) -> tuple[Overrides, ...]:
     if len(rows) != count:
         read.fault("layer_types", "not one word per layer", len(rows), f"{count} words")
         return ()
-    return tuple(tuple(sorted(row.items())) for row in rows)
+    wrong = sorted({k for row in rows for k, v in row.items() if not isinstance(v, int) or v < 0})
+    for key in wrong:
+        read.fault(key, "not a usable count in some layer", remedy="whole numbers")
+    return () if wrong else tuple(tuple(sorted(row.items())) for row in rows)
 
 
 def _attention_words(read: _Reader, family: Family, count: int) -> tuple[str, ...]:

@@ -2,11 +2,12 @@
 
 Each translation takes the keys as published and returns them with ``layer_types``, ``mlp_layer_types`` and
 ``layer_overrides`` (one table of shape fields per layer) filled in; keys that need no translation pass through. What is
-missing or wrong is left for the reader to report. References: the modelling code that belongs to each ``model_type``.
+missing or of a wrong type is not looked at here and left for the reader to report. References: the modelling code that belongs to each ``model_type``.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -21,6 +22,41 @@ _NEMOTRON_BLOCKS = {
     "E": (NONE, SPARSE), "moe": (NONE, SPARSE),
 }  # fmt: skip
 _V4_RATIOS = {"sliding_attention": 0, "compressed_sparse_attention": 4, "heavily_compressed_attention": 128}
+
+
+_LISTS = frozenset(
+    ("layer_types", "mlp_layer_types", "compress_ratios", "hybrid_layer_pattern", "moe_layer_freq", "layers_block_type",
+     "block_configs", "indexer_types")
+)  # fmt: skip
+_TABLES = frozenset(("compress_rates", "sparse_attention_config", "linear_attn_config", "attention_other_setting"))
+_COUNTS = frozenset(
+    ("num_hidden_layers", "num_layers", "num_attention_heads", "num_key_value_heads", "hidden_size", "index_topk",
+     "global_head_dim", "num_global_key_value_heads", "shared_intermediate_size", "n_shared_experts", "index_block_size",
+     "index_topk_blocks", "swa_num_key_value_heads", "num_sliding_attention_heads", "n_routed_experts", "zero_expert_num",
+     "moe_topk", "num_experts_per_tok")
+)  # fmt: skip
+
+
+def translated(model_type: str, values: Values, most_layers: int) -> Values:
+    """The keys of a configuration after its architecture's translation, if it has one; unusable values stay as they are."""
+    translate = TRANSLATIONS.get(model_type)
+    if translate is None:
+        return values
+    sound = {k: v for k, v in values.items() if _sound(k, v, most_layers)}
+    out = translate(sound)
+    return {**out, **{k: v for k, v in values.items() if k not in sound and out.get(k) is None}}
+
+
+def _sound(key: str, value: object, most_layers: int) -> bool:
+    """Whether a value has the type that translations count on."""
+    if key in _LISTS:
+        return isinstance(value, list) and len(value) <= most_layers
+    if key in _TABLES:
+        return isinstance(value, Mapping)
+    if key in _COUNTS:
+        limit = most_layers if key in ("num_hidden_layers", "num_layers") else 2**40
+        return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= limit
+    return key != "hybrid_override_pattern" or isinstance(value, str)
 
 
 def nemotron_h(values: Values) -> Values:
@@ -88,14 +124,13 @@ def minimax_m3(values: Values) -> Values:
     """Grouped attention behind an index of blocks, except in the first layers; those are dense, too."""
     count = values.get("num_hidden_layers") or 0
     given: Values = values.get("sparse_attention_config") or {}
-    block = given.get("sparse_block_size", values.get("index_block_size", 128))
-    blocks = given.get("sparse_topk_blocks", values.get("index_topk_blocks", 16))
+    block: int = given.get("sparse_block_size", values.get("index_block_size")) or 0
+    blocks: int = given.get("sparse_topk_blocks", values.get("index_topk_blocks")) or 0
     sparse = given.get("sparse_attention_freq")
     if not sparse:
         words = values.get("layer_types") or [""] * min(3, count) + ["sparse"] * (count - 3)
         sparse = [int("sparse" in str(word)) for word in words]
     shared = values.get("shared_intermediate_size") or 0
-    block, blocks = int(block), int(blocks)
     return {
         **values,
         "moe_intermediate_size": values.get("moe_intermediate_size") or values.get("intermediate_size"),
@@ -130,7 +165,8 @@ def mimo_v2_flash(values: Values) -> Values:
 def kimi_linear(values: Values) -> Values:
     """Kimi delta attention with latent attention in every fourth layer (arXiv:2510.26692)."""
     count, given = values.get("num_hidden_layers") or 0, values.get("linear_attn_config") or {}
-    full = set(given.get("full_attn_layers") or ())
+    listed = given.get("full_attn_layers")
+    full = set(listed) if isinstance(listed, list) else set()
     words = [FULL if i + 1 in full else LINEAR for i in range(count)] if full else values.get("layer_types")
     heads = given.get("num_heads", values.get("linear_num_heads"))
     width = given.get("head_dim", values.get("linear_head_dim"))
@@ -155,7 +191,7 @@ def step3p5(values: Values) -> Values:
     other = values.get("attention_other_setting") or {}
     heads = other.get("num_attention_heads") or values.get("num_sliding_attention_heads")
     late = values.get("moe_layers_enum")
-    sparse = {int(i) for i in str(late).split(",")} if late else set(range(3, count))
+    sparse = {int(i) for i in re.findall(r"\d+", str(late))} if late else set(range(3, count))
     return {
         **values,
         "num_key_value_heads": values.get("num_attention_groups", values.get("num_key_value_heads")),
@@ -191,10 +227,10 @@ def longcat_flash(values: Values) -> Values:
 
 def nemotron_nas(values: Values) -> Values:
     """Layers of a searched architecture: attention may be missing, MLPs differ in width (arXiv:2411.19146)."""
-    blocks = values.get("block_configs") or ()
+    blocks = values.get("block_configs") or []
     heads, hidden = values.get("num_attention_heads") or 0, values.get("hidden_size") or 0
     attention, mlp, own = [], [], []
-    for block in blocks:
+    for block in (b for b in blocks if isinstance(b, Mapping)):
         look, feed = block.get("attention") or {}, block.get("ffn") or {}
         attention.append(NONE if look.get("no_op") else FULL)
         mlp.append(NONE if feed.get("no_op") else DENSE)

@@ -14,7 +14,7 @@ import numpy as np
 from wafer2token.evidence.errors import InputError, Problem
 from wafer2token.workload.attention import attention_block
 from wafer2token.workload.dtypes import canonical_dtype, dtype_bytes
-from wafer2token.workload.ops import Op
+from wafer2token.workload.ops import COMMUNICATION, Op
 from wafer2token.workload.pieces import (
     Pass,
     collective,
@@ -124,6 +124,17 @@ def layer_operators(shape: ModelShape, kind: LayerKind, call: Pass, count: Any =
     for op in forward:
         op.count = op.count * count
         op.layer = label
+    return forward + [g for op in reversed(forward) for g in _backward(op)] if call.phase == "train" else forward
+
+
+def mixer_operators(shape: ModelShape, kind: LayerKind, call: Pass) -> list[Op]:
+    """What ``layer_operators`` has on the attention side of one layer and around its residual streams, without its norm and
+    without communication."""
+    own = of_layer(shape, kind)
+    block = [
+        op for op in attention_block(own, kind, call) if op.name != "input_norm" and op.family not in COMMUNICATION
+    ]
+    forward = block + _hyper_connections(own, call)
     return forward + [g for op in reversed(forward) for g in _backward(op)] if call.phase == "train" else forward
 
 
