@@ -14,10 +14,10 @@ from wafer2token.cli.output import emit, formats
 @click.option("--on", required=True, help="System or chip id; A+B puts two pools into one pipeline.")
 @click.option("--chips", required=True, help="Chips as sold (a 910C counts once); N+M for two pools.")
 @click.option("--tokens", default="15e12", show_default=True, help="Tokens to train on, such as 14.8e12.")
-@click.option("--plan", help='A given plan: "tp=8,pp=16" or framework flags; without it all legal plans are searched.')
+@click.option("--plan", help='A given plan: "tp=8,pp=16", framework flags, or a .sh, .json or .toml file; else all legal plans are searched.')
 @click.option("--seq-len", type=int, help="Tokens per sequence.")
 @click.option("--global-batch", type=int, help="Sequences per step.")
-@click.option("--dtype", default="bf16", show_default=True, help="bf16, fp16, fp8, mxfp8, nvfp4.")
+@click.option("--dtype", help="bf16, fp16, fp8, mxfp8, nvfp4; without it what --plan states, else bf16.")
 @click.option(
     "--imbalance", type=float, default=1.0, show_default=True, help="Load of the busiest expert rank over the mean."
 )
@@ -38,7 +38,7 @@ def command(
     plan: str | None,
     seq_len: int | None,
     global_batch: int | None,
-    dtype: str,
+    dtype: str | None,
     imbalance: float,
     stack: str | None,
     compare: str | None,

@@ -17,7 +17,7 @@ from wafer2token.train.failures import DAY_S, availability, drawn, reliability_c
 from wafer2token.train.layer import gemm_dtype
 from wafer2token.train.machine import Machine, machine, with_scale_out
 from wafer2token.train.memory import GIB, memory
-from wafer2token.train.parse import complete, parse_plan
+from wafer2token.train.parse import Stated, complete, read_plan, settle
 from wafer2token.train.plan import OFFLOADS, RECOMPUTE, Plan, table
 from wafer2token.train.search import Space, price, search
 from wafer2token.train.step import parts_of_step, step_time
@@ -154,7 +154,7 @@ def train(
     plan: str | Plan | None = None,
     samples: int | None = 400,
     seed: int = 0,
-    dtype: str = "bf16",
+    dtype: str | None = None,
     seq_len: int | None = None,
     global_batch: int | None = None,
     imbalance: float = 1.0,
@@ -169,9 +169,10 @@ def train(
         model: card id, Hugging Face id, path to a config.json, or a shape.
         on: system or chip id.
         chips: chips as sold (a 910C counts once).
-        plan: ``"tp=8,pp=16"`` or framework flags; None searches all legal plans.
+        plan: ``"tp=8,pp=16"``, framework flags, a launch script (.sh) or a configuration (.json, .toml); None searches
+            all legal plans. Batch, sequence length and number format that it states stand in where the call leaves them open.
         samples: draws of what is uncertain; None for the central case alone.
-        dtype: bf16, fp16, fp8, mxfp8, nvfp4.
+        dtype: bf16, fp16, fp8, mxfp8, nvfp4; None for what the plan states, else bf16.
         seq_len, global_batch: tokens per sequence and sequences per step; stated in ``assumed`` when left open.
         imbalance: load of the busiest expert rank over the mean.
         stack: training stack; None for the vendor's usual one.
@@ -183,8 +184,9 @@ def train(
     """
     _check(chips, tokens, imbalance)
     shape = read_model(model)
-    asked = _asked(shape, on, chips, tokens, dtype, seq_len, global_batch, imbalance, stack, assume)
-    plans, tried, fitting = _candidates(asked, plan, space)
+    stated = read_plan(plan) if isinstance(plan, str) else None
+    asked = _asked(shape, on, chips, tokens, dtype, seq_len, global_batch, imbalance, stack, assume, stated)
+    plans, tried, fitting = _candidates(asked, stated or plan, space)
     return _answer(asked, _results(asked, plans), tried, fitting, samples, seed, top)
 
 
@@ -215,16 +217,26 @@ def _asked(
     on: str,
     chips: int,
     tokens: float,
-    dtype: str,
+    dtype: str | None,
     seq_len: int | None,
     global_batch: int | None,
     imbalance: float,
     stack: str | None,
     assume: bool,
+    stated: Stated | None,
 ) -> Asked:
     """The question with its open ends settled; EvidenceError where the cards do not carry an answer."""
     place = machine(on)
+    if stated is not None:
+        dtype = dtype or stated.fields.get("precision")
+        seq_len = seq_len or stated.later.get("seq_len")
+        global_batch = global_batch or _stated_batch(stated, shape, chips * place.dies, place.node)
+    dtype = dtype or "bf16"
     length, batch, open_ends = _batch(shape, chips, seq_len, global_batch)
+    if stated is not None and stated.ignored:
+        open_ends += (
+            f"{len(stated.ignored)} flags that say nothing of the plan left out ({', '.join(stated.ignored[:3])} ...)",
+        )
     how = calibrated(place.chip, place.vendor, dtype, stack or stack_of("", vendor_of(place.vendor)))
     weak = _evidence(place, how, assume)
     place, network = _network(place, chips * place.dies, assume)
@@ -233,7 +245,17 @@ def _asked(
     )
 
 
-def _candidates(asked: Asked, plan: str | Plan | None, space: Space | None) -> tuple[list[Plan], int, int]:
+def _stated_batch(stated: Stated, shape: ModelShape, ranks: int, node: int) -> int | None:
+    """The global batch that a text states, or that follows from its micro-batches."""
+    batch = stated.later.get("global_batch")
+    if batch is None and "micro_batches" in stated.fields:
+        fields = settle(stated, shape.num_hidden_layers, ranks, node)
+        cut = fields.get("tp", 1) * fields.get("pp", 1) * fields.get("cp", 1)
+        return int(max(ranks // cut, 1) * fields.get("micro_batch", 1) * fields["micro_batches"])
+    return batch
+
+
+def _candidates(asked: Asked, plan: Stated | Plan | str | None, space: Space | None) -> tuple[list[Plan], int, int]:
     """The plan given, or the best of all legal ones; how many were legal, and how many fit."""
     if plan is not None:
         return [_given(plan, asked)], 1, 1
@@ -363,14 +385,14 @@ def _network(place: Machine, ranks: int, assume: bool) -> tuple[Machine, tuple[s
     return with_scale_out(place, rate / place.dies), (f"{text}: {rate / 1e9:.0f} GB/s per chip taken from {other.id}",)
 
 
-def _given(plan: str | Plan, asked: Asked) -> Plan:
+def _given(plan: Stated | Plan | str, asked: Asked) -> Plan:
     """The plan that the user gave, checked to fit."""
     if isinstance(plan, Plan):
         chosen = plan
     else:
-        fields = parse_plan(plan)
-        fields.setdefault("precision", asked.dtype)
-        chosen = complete(fields, asked.ranks, asked.global_batch)
+        stated = read_plan(plan) if isinstance(plan, str) else plan
+        fields = settle(stated, asked.shape.num_hidden_layers, asked.ranks, asked.place.node)
+        chosen = complete(fields | {"precision": asked.dtype}, asked.ranks, asked.global_batch)
     need, room = float(memory(asked.shape, chosen, asked.seq_len).total), asked.place.memory_bytes
     if need > room:
         raise InfeasibleError(
