@@ -203,7 +203,8 @@ def _offload(name: str, text: str, value: Any, problems: list[Problem]) -> int |
     words = [part if w in ("cpu", "nvme", *TRUE) or re.fullmatch(r"\d+(\.\d*)?", w) else w for w in text.split("+")]
     if all(w in OFFLOADS for w in words):
         return sum({1 << OFFLOADS.index(w) for w in words})
-    return _bad(problems, name, value, "none, " + ", ".join(OFFLOADS) + ', joined by "+"')
+    _bad(problems, name, value, "none, " + ", ".join(OFFLOADS) + ', joined by "+"')
+    return None
 
 
 def _bad(problems: list[Problem], name: str, value: Any, allowed: str) -> None:
