@@ -351,7 +351,7 @@ def _pareto(results: list[PlanResult]) -> list[PlanResult]:
     rows = np.array([(r.step_time_s, r.memory_bytes, float(r.plan.ranks)) for r in results])
     no_worse = (rows[:, None, :] <= rows[None, :, :] * (1 + 1e-9)).all(axis=2)
     better = no_worse & (rows[:, None, :] < rows[None, :, :] * (1 - 1e-9)).any(axis=2)
-    kept = [r for r, beaten in zip(results, np.asarray(better).any(axis=0).tolist(), strict=True) if not beaten]
+    kept = [results[int(i)] for i in np.flatnonzero(~np.asarray(better).any(axis=0))]
     return sorted(kept, key=lambda r: (-r.plan.ranks, r.step_time_s))
 
 
