@@ -22,6 +22,8 @@ import yaml
 from wafer2token.serve.points import INFERENCEX
 
 DROPPED = ("derived", "basis", "unreliable")
+TOLD = ("eager", "device variant")
+"""Words of notes that a prediction needs."""
 SOURCE = "aic-silicon"
 CLIENT = "InferenceX random"
 DRAFTING = ("DeepSeek-R1", "DeepSeek-V3", "Qwen3.5")
@@ -34,7 +36,7 @@ def packed(point: dict[str, Any]) -> dict[str, Any]:
     kept["source"] = {"key": point["source"]["key"]}
     if str(point.get("notes", "")).startswith(INFERENCEX):
         kept["workload"] = {**kept["workload"], "dataset": CLIENT}
-    if "eager" not in str(kept.get("notes", "")):
+    if not any(word in str(kept.get("notes", "")) for word in TOLD):
         kept.pop("notes", None)
     return kept
 

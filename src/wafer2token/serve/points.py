@@ -21,8 +21,14 @@ from .overhead import engine_stack
 from .plan import Plan, checked, ranks_per_chip
 
 _SUFFIX = re.compile(r"[-_](fp8|fp4|nvfp4|awq|w8a8|w4a8|bf16|mtp|quarot|instruct|0528|2507|int8|w4a16)$", re.IGNORECASE)
+OPEN = 0.85
+"""Requests in flight on average (Little's law) over the stated concurrency, below which that was a peak."""
+SHORT = 0.05
+"""Latency over the length of a run, above which an open loop did not keep up."""
 INFERENCEX = ("source: db-dump", "source: source_file=2026", "source: source_file=qwen3.5")
 """Where rows of a file of several origins were measured by the client of InferenceX."""
+WIDE = 16
+"""Ranks from which on the experts of a rank are few enough for their loads to differ."""
 RUNGS = ("step time", "static batch", "closed loop", "timeline", "disaggregated", "production")
 
 
@@ -102,7 +108,7 @@ def names() -> dict[str, dict[str, Any]]:
 def case(point: Mapping[str, Any]) -> Case:
     """A raw point as a case; CannotExpressError with the reason where it cannot be predicted."""
     hardware, work = point.get("hardware") or {}, point.get("workload") or {}
-    chip = _chip(str(hardware.get("chip", "")))
+    chip = _chip(str(hardware.get("chip", "")), str(point.get("notes") or ""))
     shape = _shape(str((point.get("model") or {}).get("name", "")))
     engine = str((point.get("engine") or {}).get("name") or "")
     devices = _number(hardware.get("n_devices"))
@@ -117,7 +123,7 @@ def case(point: Mapping[str, Any]) -> Case:
         parallel = {**parallel, "note": "attention DP", "ep": max(ranks, 1)}
     plan = replace(_split(parallel, max(ranks, 1), shape, stack), **base, **_limits(stack, parallel, chip))
     plan = _speculative(plan, work, parallel, point)
-    plan = replace(plan, graph=not _eager(point, parallel), overlap=_overlapped(point, stack, parallel))
+    plan = replace(plan, graph=not _eager(point, parallel), overlap=_overlapped(point, stack, parallel), imbalance=_imbalance(point, plan))
     one = Case(
         id=str(point["id"]), source=str((point.get("source") or {}).get("key", "user")), grade=str(point.get("grade", "A")),
         rung="", kind="", chip=chip, stack=stack, shape=shape, plan=plan, devices=devices, ranks=max(ranks, 1),
@@ -130,8 +136,11 @@ def case(point: Mapping[str, Any]) -> Case:
     return _classified(one, point, parallel, work)
 
 
-def _chip(label: str) -> str:
+def _chip(label: str, notes: str = "") -> str:
     bare = re.sub(r"\s*\(.*\)$", "", label)
+    bin_ = re.search(r"device variant (A\d \d+T)", notes)
+    if bin_ and f"{bare} {bin_[1]}" in names()["chips"]:
+        bare = f"{bare} {bin_[1]}"
     wanted = names()["chips"].get(bare, bare)
     try:
         return str(get("chip", wanted).id)
@@ -273,6 +282,12 @@ def _eager(point: Mapping[str, Any], parallel: Mapping[str, Any]) -> bool:
     return said or bool(flags & {"enforce_eager", "eager_host_bound"}) or bool(parallel.get("eager"))
 
 
+def _imbalance(point: Mapping[str, Any], plan: Plan) -> float:
+    """Load of the busiest expert rank over the mean: as served, but where routing was forced or its balance assumed."""
+    balanced = plan.ep < WIDE or set(point.get("flags") or ()) & {"forced_balance", "balanced_synthetic"}
+    return float(get("calibration", "expert_balance").ratios["forced" if balanced else "served"])
+
+
 def _overlapped(point: Mapping[str, Any], stack: str, parallel: Mapping[str, Any]) -> bool:
     """Whether communication runs beside computation: stated, or the habit of the large expert-parallel systems."""
     if "microbatch" in parallel:
@@ -285,7 +300,7 @@ def _spread(point: Mapping[str, Any], work: Mapping[str, Any]) -> str:
     """How lengths are drawn, as the client of a source does it."""
     dataset, origin = str(work.get("dataset", "")), str(point.get("notes", ""))
     if "ShareGPT" in dataset:
-        return "lognormal"
+        return "sharegpt"
     if "InferenceX" in dataset or origin.startswith(INFERENCEX):
         return "inferencex"
     return "normal" if "normal" in dataset else "fixed"
@@ -361,6 +376,11 @@ def _served(one: Case, work: Mapping[str, Any]) -> Case:
         raise CannotExpressError("input or output length not stated")
     if not one.concurrency and one.rate == float("inf") and "request_rate" not in work:
         raise CannotExpressError("neither concurrency nor rate stated")
+    passed, latency = one.measured.get("requests_s", 0.0), one.measured.get("latency_ms", 0.0) / 1e3
+    if passed and latency and 0 < one.concurrency < one.num_requests and passed * latency < OPEN * one.concurrency:
+        if latency > SHORT * one.num_requests / passed:
+            raise CannotExpressError("an open loop whose rate is not stated and was not kept")
+        one = replace(one, rate=passed, concurrency=0.0)  # the stated concurrency was a peak: an open loop that kept up
     if one.stack == "trtllm" and one.rate == float("inf") and not one.num_requests and not one.concurrency:
         one = replace(one, num_requests=names()["requests"].get(f"{one.isl:.0f}/{one.osl:.0f}", 0))
     return replace(one, kind="served", rung="timeline" if one.source == "llmservingsim" else "closed loop")
