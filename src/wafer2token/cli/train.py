@@ -128,7 +128,7 @@ def _one_answer(file: str | None, several: bool) -> None:
     from wafer2token.evidence.errors import InputError, Problem
 
     if file and several:
-        raise InputError(Problem("a timeline is of one answer", "--trace, --html", file, remedy="leave --compare out"))
+        raise InputError(Problem("a timeline is of one plan", "--trace, --html", file, remedy="leave --compare out"))
 
 
 def _only_alone(given: dict[str, Any]) -> None:
