@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from wafer2token import chip as kernels
+from wafer2token.catalog import get
 from wafer2token.evidence.errors import EvidenceError
 from wafer2token.train.plan import Plan, PlanTable
 from wafer2token.workload import LayerKind, ModelShape, make_pass, mixer_operators, of_layer
@@ -176,7 +177,10 @@ def layer_work(
 
 
 def _mixer(shape: ModelShape, kind: LayerKind, acc: Any, plan: Plan | PlanTable, seq_len: int, dtype: str) -> Work:
-    """Attention side of recurrent and compressed layers, operator by operator; no kernel of theirs was measured in training."""
+    """Attention side of recurrent and compressed layers, operator by operator.
+
+    No kernel of theirs was measured; state updates take the multiple of their roofline that the planner's card gives.
+    """
     tp, cp, batch = (np.asarray(getattr(plan, name), float) for name in ("tp", "cp", "micro_batch"))
     call = make_pass("train", None, batch, seq_len, seq_len, tp, cp=cp, weight_dtype=dtype, act_dtype=dtype)
     seconds = dict.fromkeys(
@@ -187,7 +191,8 @@ def _mixer(shape: ModelShape, kind: LayerKind, acc: Any, plan: Plan | PlanTable,
     for op in mixer_operators(shape, kind, call):
         side = "b" if op.direction == "backward" else "f"
         name = f"{parts.get(op.family, 'attention')}_{side}"
-        seconds[name] = seconds[name] + kernels.op_time(acc, op) * op.count
+        slow = float(get("training", "planner").recurrent_kernels) if op.family == "linear_attention" else 1.0
+        seconds[name] = seconds[name] + slow * kernels.op_time(acc, op) * op.count
         launches[side] += float(op.args.get("ops", 1)) * op.count
     none = nothing(tp * cp * batch)
     return replace(none, **seconds, calls_f=none.calls_f + launches["f"], calls_b=none.calls_b + launches["b"])
