@@ -36,6 +36,7 @@ class Overhead:
         device: device time over the sum of the kernels.
         compute, experts, attention, communication: the same for products and streams, for routed experts, for attention
             over a cache, and for collectives and expert exchange; 1 where a card does not say.
+        front_end: share of ``request_s`` in which the one process of the front end is busy; more requests at once queue for it.
         prefill: further factor on what prompts do in bulk (their attention, products and experts of many tokens).
         eager: share of the platform's eager launch time per operator that this engine pays.
         prefill_overlap, decode_overlap: share of the communication that two micro-batches hide.
@@ -56,12 +57,13 @@ class Overhead:
     attention: Value = 1.0
     communication: Value = 1.0
     prefill: Value = 1.0
+    front_end: Value = 1.0
     card: str = ""
     basis: str = ""
     spread: float = 0.25
 
 
-FACTORS = ("compute", "experts", "attention", "communication", "prefill")
+FACTORS = ("compute", "experts", "attention", "communication", "prefill", "front_end")
 PARAMETERS = tuple(f.name for f in fields(Overhead) if f.name not in ("card", "basis", "spread", *FACTORS))
 
 

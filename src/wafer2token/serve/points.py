@@ -21,6 +21,10 @@ from .overhead import engine_stack
 from .plan import Plan, checked, ranks_per_chip
 
 _SUFFIX = re.compile(r"[-_](fp8|fp4|nvfp4|awq|w8a8|w4a8|bf16|mtp|quarot|instruct|0528|2507|int8|w4a16)$", re.IGNORECASE)
+OPEN = 0.85
+"""Requests in flight on average (Little's law) over the stated concurrency, below which that was a peak."""
+SHORT = 0.05
+"""Latency over the length of a run, above which an open loop did not keep up."""
 INFERENCEX = ("source: db-dump", "source: source_file=2026", "source: source_file=qwen3.5")
 """Where rows of a file of several origins were measured by the client of InferenceX."""
 WIDE = 16
@@ -296,7 +300,7 @@ def _spread(point: Mapping[str, Any], work: Mapping[str, Any]) -> str:
     """How lengths are drawn, as the client of a source does it."""
     dataset, origin = str(work.get("dataset", "")), str(point.get("notes", ""))
     if "ShareGPT" in dataset:
-        return "lognormal"
+        return "sharegpt"
     if "InferenceX" in dataset or origin.startswith(INFERENCEX):
         return "inferencex"
     return "normal" if "normal" in dataset else "fixed"
@@ -372,6 +376,11 @@ def _served(one: Case, work: Mapping[str, Any]) -> Case:
         raise CannotExpressError("input or output length not stated")
     if not one.concurrency and one.rate == float("inf") and "request_rate" not in work:
         raise CannotExpressError("neither concurrency nor rate stated")
+    passed, latency = one.measured.get("requests_s", 0.0), one.measured.get("latency_ms", 0.0) / 1e3
+    if passed and latency and 0 < one.concurrency < one.num_requests and passed * latency < OPEN * one.concurrency:
+        if latency > SHORT * one.num_requests / passed:
+            raise CannotExpressError("an open loop whose rate is not stated and was not kept")
+        one = replace(one, rate=passed, concurrency=0.0)  # the stated concurrency was a peak: an open loop that kept up
     if one.stack == "trtllm" and one.rate == float("inf") and not one.num_requests and not one.concurrency:
         one = replace(one, num_requests=names()["requests"].get(f"{one.isl:.0f}/{one.osl:.0f}", 0))
     return replace(one, kind="served", rung="timeline" if one.source == "llmservingsim" else "closed loop")

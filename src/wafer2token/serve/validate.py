@@ -31,7 +31,7 @@ def scored(case: Case) -> list[tuple[str, str]]:
     """
     have = case.measured
     rate = next((m for m in THROUGHPUT if m in have), None)
-    late = next((m for m in LATENCY if m in have and not (m == "latency_ms" and rate)), None)
+    late = next((m for m in LATENCY if m in have and not (m == "latency_ms" and rate and case.rate == float("inf"))), None)
     first = next((m for m in FIRST if m in have), None)
     if case.rate < float("inf") and late:
         rate = None  # an open loop below saturation passes its rate through
