@@ -19,11 +19,12 @@ _FLAGS = {
     "gpu-memory-utilization": "memory_utilisation", "mem-fraction-static": "memory_utilisation",
     "kv-cache-dtype": "kv", "quantization": "weights", "dtype": "weights", "speculative-num-draft-tokens": "drafts",
     "num-speculative-tokens": "drafts", "memory-utilization": "memory_utilisation",
+    "num-redundant-experts": "redundant_experts", "ep-num-redundant-experts": "redundant_experts",
 }  # fmt: skip
 _SWITCHES = {
     "enable-expert-parallel": ("ep", -1), "enable-ep-moe": ("ep", -1), "enforce-eager": ("graph", False),
     "disable-cuda-graph": ("graph", False), "enable-two-batch-overlap": ("overlap", True),
-    "enable-dbo": ("overlap", True), "enable-dp-attention": ("dp_attention", True),
+    "enable-dbo": ("overlap", True), "enable-eplb": ("expert_balance", "eplb"), "enable-dp-attention": ("dp_attention", True),
 }  # fmt: skip
 _KINDS = {f.name: str(f.type) for f in fields(Plan)}
 _VALUES = {"auto": "", "ascend": "int8", "modelopt": "fp8", "modelopt_fp4": "nvfp4", "compressed-tensors": "fp8"}
