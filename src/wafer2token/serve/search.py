@@ -308,10 +308,10 @@ def _simulated(shape: ModelShape, on: str, place: Site, option: Option, rate: fl
 
 def fewer(counts: tuple[int, int], served: ServeResult, played: Callable[[tuple[int, int]], ServeResult | None]) -> tuple[tuple[int, int], ServeResult]:
     """Take instances away, of prefill and then of decoding, as long as the objectives are kept."""
-    for step in ((1, 0), (0, 1)):
-        while counts[0] - step[0] > 0 or (step[0] == 0 and counts[1] > 1):
-            at = counts[0] - step[0], counts[1] - step[1]
-            tried = played(at) if at[1] > 0 else None
+    for which in (0, 1):
+        while counts[which] > 1:
+            at = (counts[0] - 1, counts[1]) if which == 0 else (counts[0], counts[1] - 1)
+            tried = played(at)
             if tried is None or not tried.meets:
                 break
             counts, served = at, tried
