@@ -114,6 +114,14 @@ def checked(plan: Plan, shape: ModelShape) -> Plan:
     )
 
 
+def default_limits(stack: str, chip_id: str) -> tuple[int, int]:
+    """Sequences at once and tokens per step of an engine's server where no flag sets them; vLLM's depend on the device."""
+    memory = get("chip", chip_id).memory.capacity
+    large = memory is not None and float(memory) >= 70e9 and not chip_id.startswith("a100")
+    known = {"trtllm": (2048, 8192), "sglang": (1024, 8192), "sglang-ascend": (1024, 8192), "vllm": (1024, 8192) if large else (256, 2048)}
+    return known.get(stack, (256, 8192))
+
+
 def computed_format(weights: str) -> str:
     """The format activations usually have beside weights of a format: weight-only formats compute in 16 bits."""
     if weights.startswith("int4"):

@@ -23,7 +23,7 @@ from .machine import Site, site
 from .memory import Memory, memory
 from .metrics import Summary, by_priority, summarise
 from .money import cost_per_chip_s, power_per_chip
-from .plan import Plan, checked
+from .plan import Plan, checked, default_limits
 from .predict import instance_plan
 from .slo import Objective, parse_slo
 from .steady import usual_formats
@@ -166,7 +166,8 @@ def stated(given: Mapping[str, Any]) -> dict[str, Any]:
 
 def resolve(shape: ModelShape, place: Site, plan: str | Plan | None, length: float) -> Plan:
     """The plan given, or the smallest split that holds the model and some sequences of ``length`` tokens."""
-    base = Plan(**usual_formats(shape, place)) if shape.is_moe else Plan(weights="bf16")
+    seqs, tokens = default_limits(place.stack, place.chip)
+    base = Plan(**(usual_formats(shape, place) if shape.is_moe else {"weights": "bf16"}), max_num_seqs=seqs, max_num_batched_tokens=tokens)
     if isinstance(plan, str) and plan and plan != "auto":
         return fitting(shape, place, checked(parse_plan(plan, base), shape), length)
     if isinstance(plan, Plan):
