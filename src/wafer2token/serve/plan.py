@@ -100,6 +100,8 @@ def checked(plan: Plan, shape: ModelShape) -> Plan:
         wrong.append(Problem("imbalance is the busiest rank over the mean", "plan.imbalance", plan.imbalance, "1 or more"))
     if plan.expert_balance not in BALANCES:
         wrong.append(unknown("expert balance", plan.expert_balance, BALANCES, "plan.expert_balance"))
+    if plan.expert_balance != "given" and not shape.is_moe:
+        wrong.append(Problem(f"{shape.id} has no experts to balance", "plan.expert_balance", plan.expert_balance, "given"))
     if plan.redundant_experts < 0 or (plan.redundant_experts and plan.ep <= 1):
         wrong.append(Problem("redundant experts need expert parallelism", "plan.redundant_experts", plan.redundant_experts, "0, or ep above 1"))
     if wrong:
