@@ -45,7 +45,9 @@ def main(trace: str, most: int = 1_000_000) -> None:
             outcome = simulate(first(load, n), cluster)
             wall = time.perf_counter() - begin
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-            print(f"  {n:>9,} requests: {wall:7.3f} s, {n / wall:>12,.0f} requests/s, {outcome.events / n:.2f} events each, peak {peak:.2f} GiB")
+            print(
+                f"  {n:>9,} requests: {wall:7.3f} s, {n / wall:>12,.0f} requests/s, {outcome.events / n:.2f} events each, peak {peak:.2f} GiB"
+            )
 
 
 if __name__ == "__main__":
