@@ -1,6 +1,6 @@
 """DeepSeek-R1 on CloudMatrix 384, beside what was published: expert balance, MTP, EP degree, cache reuse.
 
-python benchmarks/serve_cloudmatrix.py
+    python benchmarks/serve_cloudmatrix.py
 """
 
 from __future__ import annotations
@@ -20,9 +20,7 @@ UB, VPC = 151e9, 400e9 / 8 / 16
 """Links to the memory pool per die [B/s], published: reads of host memory over UB; 400 Gbit/s of VPC per node of 16 dies."""
 
 
-def rates(
-    ep: int = 320, drafts: int = 1, imbalance: float = 1.0, hit: float = 0.0, link: float = UB, kv: str = "int8"
-) -> tuple[float, float]:
+def rates(ep: int = 320, drafts: int = 1, imbalance: float = 1.0, hit: float = 0.0, link: float = UB, kv: str = "int8") -> tuple[float, float]:
     """(prefill, decode) tokens per second and chip."""
     plan = Plan(dp=ep, ep=ep, drafts=drafts, accepted=0.7 * drafts, imbalance=imbalance, **{**BASE, "kv": kv})
     made = steady_state("deepseek_v3", "cloudmatrix384", 4096, 1024, 0.05, plan=plan, prefix_hit=hit, cache_link=link)

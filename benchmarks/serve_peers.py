@@ -45,11 +45,7 @@ def rows(chosen: list[Case], predictor: Predictor) -> list[tuple[Case, str, floa
 
 def summary(name: str, errors: list[float]) -> str:
     """Mean and median on one line."""
-    return (
-        f"  {name}: mean {fmean(errors):.1%}, median {median(errors):.1%}, n {len(errors)}"
-        if errors
-        else f"  {name}: no rows"
-    )
+    return f"  {name}: mean {fmean(errors):.1%}, median {median(errors):.1%}, n {len(errors)}" if errors else f"  {name}: no rows"
 
 
 def own_rows(good: list[Case], predictor: Predictor) -> None:
@@ -69,14 +65,10 @@ def own_rows(good: list[Case], predictor: Predictor) -> None:
 
 def tables(good: list[Case], predictor: Predictor) -> None:
     """NVIDIA's TensorRT-LLM tables: Llama-70B, and everything."""
-    print(
-        "\nTensorRT-LLM tables of NVIDIA (aiconfigurator: 7.5% on Llama-70B; AISimulate: 15% over dense and mixtures of experts)"
-    )
+    print("\nTensorRT-LLM tables of NVIDIA (aiconfigurator: 7.5% on Llama-70B; AISimulate: 15% over dense and mixtures of experts)")
     every = {source: rows([c for c in good if c.source == source], predictor) for source in TABLES}
     for name, kept in (("Llama-70B", "70b"), ("all models", "")):
-        errors = [
-            [error(made, measured) for case, _, measured, made in every[s] if kept in case.shape.id] for s in TABLES
-        ]
+        errors = [[error(made, measured) for case, _, measured, made in every[s] if kept in case.shape.id] for s in TABLES]
         for source, own in zip(TABLES, errors, strict=True):
             print(summary(f"{name}, {source}", own))
         print(summary(f"{name}, all releases", [e for own in errors for e in own]))

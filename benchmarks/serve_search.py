@@ -1,6 +1,6 @@
 """A search over serving configurations: how many steady states are priced per second, and the time to an answer.
 
-python benchmarks/serve_search.py
+    python benchmarks/serve_search.py
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """How long the supply chain takes: 10,000 samples x 40 quarters x all pathways; budget 3 s on two cores.
 
-python benchmarks/supply.py
+    python benchmarks/supply.py
 """
 
 from __future__ import annotations
@@ -27,9 +27,7 @@ def timed(what: str, action: Callable[[], Any]) -> float:
 def main() -> None:
     """Warm, then time; fails when a budget is missed."""
     supply(samples=100)
-    run = min(
-        timed("supply, 10,000 samples x 40 quarters", lambda: supply(samples=10_000, until="2033Q4")) for _ in range(3)
-    )
+    run = min(timed("supply, 10,000 samples x 40 quarters", lambda: supply(samples=10_000, until="2033Q4")) for _ in range(3))
     sobol = timed("Sobol indices of 2026, 4,000 samples, every input", lambda: supply_sobol(year=2026, samples=4000))
     if run > BUDGET_S["run"] or sobol > BUDGET_S["sobol"]:
         raise SystemExit(f"over budget: {run:.2f} s and {sobol:.2f} s against {BUDGET_S}")

@@ -88,9 +88,7 @@ def errors(points: list[Prepared], predicted: list[float]) -> np.ndarray:
 
 def show(name: str, error: np.ndarray, points: list[Prepared]) -> None:
     middle = weighted_median(list(error), [p.case.weight for p in points])
-    print(
-        f"{name:46s} {len(points):4d}  {middle:7.1%} {np.median(error):7.1%} {error.mean():7.1%} {(error <= 0.1).mean():6.0%}"
-    )
+    print(f"{name:46s} {len(points):4d}  {middle:7.1%} {np.median(error):7.1%} {error.mean():7.1%} {(error <= 0.1).mean():6.0%}")
 
 
 def main() -> None:
