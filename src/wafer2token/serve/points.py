@@ -18,7 +18,7 @@ from wafer2token.evidence.errors import InputError, Problem, W2TError
 from wafer2token.workload import ModelShape, model
 
 from .overhead import engine_stack
-from .plan import Plan, checked, ranks_per_chip
+from .plan import Plan, checked, default_limits, ranks_per_chip
 
 _SUFFIX = re.compile(r"[-_](fp8|fp4|nvfp4|awq|w8a8|w4a8|bf16|mtp|quarot|instruct|0528|2507|int8|w4a16)$", re.IGNORECASE)
 OPEN = 0.85
@@ -255,12 +255,7 @@ def _experts_told(parallel: Mapping[str, Any], tp: int, dp: int, shape: ModelSha
 
 def _limits(stack: str, parallel: Mapping[str, Any], chip: str) -> dict[str, Any]:
     """Scheduler limits: as stated, else the engine's defaults (vLLM's depend on the device)."""
-    card = get("chip", chip)
-    large = card.memory.capacity is not None and float(card.memory.capacity) >= 70e9 and not chip.startswith("a100")
-    seqs, tokens = {
-        "trtllm": (2048, 8192), "sglang": (1024, 8192), "sglang-ascend": (1024, 8192),
-        "vllm": (1024, 8192) if large else (256, 2048),
-    }.get(stack, (256, 8192))  # fmt: skip
+    seqs, tokens = default_limits(stack, chip)
     inner = parallel.get("decode") if isinstance(parallel.get("decode"), Mapping) else parallel
     stated = (int(_number((inner or {}).get(k))) for k in ("max_num_seqs", "max_batched"))
     own_seqs, own_tokens = stated
