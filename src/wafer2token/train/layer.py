@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from wafer2token import chip as kernels
+from wafer2token.catalog import get
 from wafer2token.evidence.errors import EvidenceError
-from wafer2token.train.calibration import planner
 from wafer2token.train.plan import Plan, PlanTable
 from wafer2token.workload import LayerKind, ModelShape, make_pass, mixer_operators, of_layer
 
@@ -193,7 +193,7 @@ def _mixer(shape: ModelShape, kind: LayerKind, acc: Any, plan: Plan | PlanTable,
     for op in mixer_operators(shape, kind, call):
         side = "b" if op.direction == "backward" else "f"
         name = f"{parts.get(op.family, 'attention')}_{side}"
-        slow = planner("recurrent_kernels") if op.family == "linear_attention" else 1.0
+        slow = float(get("training", "planner").recurrent_kernels) if op.family == "linear_attention" else 1.0
         seconds[name] = seconds[name] + slow * kernels.op_time(acc, op) * op.count
         launches[side] += float(op.args.get("ops", 1)) * op.count
     none = nothing(tp * cp * batch)
