@@ -143,7 +143,7 @@ def _chip(label: str, notes: str = "") -> str:
     bin_ = re.search(r"device variant (A\d \d+T)", notes)
     if bin_ and f"{bare} {bin_[1]}" in names()["chips"]:
         bare = f"{bare} {bin_[1]}"
-    wanted = names()["chips"].get(bare, bare)
+    wanted = names()["chips"].get(bare) or re.sub(r"-\d+GB?$", "", bare)  # memory in the name of a part that has one size
     try:
         return str(get("chip", wanted).id)
     except InputError:
