@@ -271,8 +271,9 @@ _COLUMNS = {"on": "system", "chips": "chips", "split": "configuration", "tok": "
 
 def _plan_row(result: Any) -> dict[str, Any]:
     s = result.served.summary
-    where = f"{result.pd[0]} prefill + {result.pd[1]} decode of" if result.pd else f"{result.replicas} x"
-    return {"on": result.on, "chips": f"{result.chips:g}", "split": f"{where} {_split(result.option.plan)}",
+    from wafer2token.serve.search import deployment
+
+    return {"on": result.on, "chips": f"{result.chips:g}", "split": deployment(result),
             "tok": f"{s.output_throughput / result.chips:.4g}", "ttft": f"{s.ttft.p90:.3g}", "tpot": f"{1e3 * s.tpot.p90:.3g}",
             "usd": f"{result.served.cost_per_mtok_usd:.3g}", "power": f"{result.served.power_w / 1e3:.3g}", "bound": result.served.bound_by}  # fmt: skip
 

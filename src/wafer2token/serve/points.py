@@ -121,12 +121,14 @@ def case(point: Mapping[str, Any]) -> Case:
     base = _formats(point.get("model") or {}, shape, get("chip", chip), stack)
     if _offline_experts(engine, work, parallel, shape):
         parallel = {**parallel, "note": "attention DP", "ep": max(ranks, 1)}
-    plan = replace(_split(parallel, max(ranks, 1), shape, stack), **base, **_limits(stack, parallel, chip))
+    ranks = _instance(parallel, max(ranks, 1), shape)
+    devices = devices if parallel.get("pd") or "moe_tp" not in parallel else ranks / per
+    plan = replace(_split(parallel, ranks, shape, stack), **base, **_limits(stack, parallel, chip))
     plan = _speculative(plan, work, parallel, point)
     plan = replace(plan, graph=not _eager(point, parallel), overlap=_overlapped(point, stack, parallel), imbalance=_imbalance(point, plan))
     one = Case(
         id=str(point["id"]), source=str((point.get("source") or {}).get("key", "user")), grade=str(point.get("grade", "A")),
-        rung="", kind="", chip=chip, stack=stack, shape=shape, plan=plan, devices=devices, ranks=max(ranks, 1),
+        rung="", kind="", chip=chip, stack=stack, shape=shape, plan=plan, devices=devices, ranks=ranks,
         isl=_number(work.get("input_len")), osl=_number(work.get("output_len")), kv_len=_number(work.get("kv_len")),
         concurrency=_number(work.get("concurrency")) or _number(work.get("max_concurrency")),
         rate=_number(work.get("request_rate")) or float("inf"), num_requests=round(_number(work.get("num_requests"))),
@@ -224,6 +226,15 @@ def _offline_experts(engine: str, work: Mapping[str, Any], parallel: Mapping[str
     """TensorRT-LLM's PyTorch backend publishes its offline tables of mixtures of experts with data-parallel attention."""
     offline = work.get("request_rate") == "inf" and "PyTorch" in engine
     return offline and shape.is_moe and not any(k in parallel for k in ("ep", "moe_ep", "dp"))
+
+
+def _instance(parallel: Mapping[str, Any], ranks: int, shape: ModelShape) -> int:
+    """Ranks of a point: those of its one instance where the split of its experts is stated, whatever it counts."""
+    if "moe_tp" not in parallel or parallel.get("pd"):
+        return ranks
+    tp, pp, dp = (max(int(_number(parallel.get(k))), 1) for k in ("tp", "pp", "dp"))
+    tp, dp = _experts_told(parallel, tp, dp, shape)
+    return tp * pp * dp
 
 
 def _experts_told(parallel: Mapping[str, Any], tp: int, dp: int, shape: ModelShape) -> tuple[int, int]:
