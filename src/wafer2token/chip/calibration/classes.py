@@ -13,7 +13,7 @@ from wafer2token.catalog import get
 from wafer2token.catalog.calibration_cards import CardDraft, Fitted
 from wafer2token.chip.calibration.fitting import fit_tables, log_ratio, machine
 from wafer2token.chip.calibration.tables import KernelTable
-from wafer2token.chip.fits import platform, same_die
+from wafer2token.chip.fits import LIBRARY, platform, same_die
 from wafer2token.chip.transfer import REFERENCE
 from wafer2token.evidence.fitting import quantiles_80
 
@@ -71,6 +71,10 @@ def class_cards(
         {(d.result.family, d.result.dtype) for d in drafts}, key=lambda k: (k[0], k[1] != _ANCHOR, k[1])
     ):
         tables = class_tables(grouped, drafts, family, dtype)
+        libraries = [t for t in tables if not t.cast] if any(t.cast for t in _of_family(grouped, drafts, family)) else []
+        if family == "grouped_gemm" and libraries:
+            yield _of_libraries(libraries, dtype, as_of, report)
+            tables = [t for t in tables if t.cast] or tables
         whole = replace(_fit(tables), dtype=dtype)
         residuals = left_out(tables)
         everything = _with_left_out(whole, residuals, tables)
@@ -98,6 +102,14 @@ def class_tables(grouped: Grouped, drafts: Sequence[CardDraft], family: str, dty
     """The tables of the default stack of every chip."""
     chosen = [d for d in drafts if d.default and (d.result.family, d.result.dtype) == (family, dtype)]
     return [t for d in chosen for t in grouped[d.target, d.stack, family, dtype]]
+
+
+def _of_libraries(tables: Sequence[KernelTable], dtype: str, as_of: date, report: Report) -> CardDraft:
+    """The class of a library's grouped products, beside that of the experts of engines, which do more in one call."""
+    fitted = _with_left_out(replace(_fit(tables), dtype=dtype), left_out(tables), tables)
+    report(f"class any {fitted.family} {dtype} of libraries: error {fitted.error:.1%}")
+    draft = _draft("any", fitted, tables, as_of)
+    return replace(draft, id=f"{draft.id}_{LIBRARY}", stack=LIBRARY, default=False)
 
 
 def _of_family(grouped: Grouped, drafts: Sequence[CardDraft], family: str) -> list[KernelTable]:
