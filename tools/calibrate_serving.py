@@ -1,8 +1,8 @@
 """Fit the engine cards to published serving runs, print the errors, and write the cards into the catalogue.
 
-    python tools/calibrate_serving.py [--points serving.yaml] [--strength 1] [--hold-out] [--write] [stack ...]
+    python tools/calibrate_serving.py [--points serving.yaml] [--platform cuda] [--strength 1] [--hold-out] [--write] [stack ...]
 
-All stacks of the platform CUDA are fitted together: a stack is shrunk towards the platform, a generation of chips towards
+All stacks of a platform are fitted together: a stack is shrunk towards the platform, a generation of chips towards
 none. ``--hold-out`` fits again without each source, each model family and each chip in turn. ``--write`` writes the cards
 of the stacks named, and those of the generations; without it nothing changes.
 """
@@ -50,16 +50,16 @@ def card(text: str, name: str, changes: dict[str, float], note: str) -> str:
     return text[:start] + block + text[end if end > 0 else len(text) :]
 
 
-def written(text: str, found: Fit, figures_: list[Figure], stacks: list[str]) -> str:
-    """The file with the cards of the fit."""
+def written(text: str, found: Fit, figures_: list[Figure], stacks: list[str], kind_of: str) -> str:
+    """The file with the cards of the fit on a platform."""
     for stack in stacks:
         own = [f for f in figures_ if f.case.stack == stack]
         note = f"fitted together to {len(own)} figures of {len({f.case.source for f in own})} sources"
-        changes = dict(zip(NAMES, map(float, found.of(stack, REFERENCE)), strict=True)) | {"device": 1.0}
-        text = card(text, f"engine_cuda_{stack.replace('-', '_')}", changes, note)
+        changes = dict(zip(NAMES, map(float, found.of(stack, REFERENCE[kind_of])), strict=True)) | {"device": 1.0}
+        text = card(text, f"engine_{kind_of}_{stack.replace('-', '_')}", changes, note)
     for kind, values in found.generations.items():
-        if kind != REFERENCE:
-            note = f"over {REFERENCE}; from {sum(1 for f in figures_ if f.case.stack in found.stacks)} figures of all stacks"
+        if kind != REFERENCE[kind_of]:
+            note = f"over {REFERENCE[kind_of]}; from {sum(1 for f in figures_ if f.case.stack in found.stacks)} figures of all stacks"
             changes = {n: float(v) for n, v in zip(NAMES, values, strict=True) if n in PARTS}
             text = card(text, f"engine_generation_{kind}", changes, note)
     return text
@@ -77,13 +77,14 @@ def main() -> None:
     """Fit, print, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--points")
+    parser.add_argument("--platform", choices=tuple(REFERENCE), default="cuda")
     parser.add_argument("--strength", type=float, default=1.0)
     parser.add_argument("--hold-out", action="store_true")
     parser.add_argument("--write", action="store_true")
     parser.add_argument("stacks", nargs="*", default=["vllm", "sglang"])
     given = parser.parse_args()
     good, _ = cases(read_points(given.points))
-    found = figures([c for c in good if platform(get("chip", c.chip).vendor) == "cuda"], Predictor())
+    found = figures([c for c in good if platform(get("chip", c.chip).vendor) == given.platform], Predictor())
     best = fit(found, given.strength)
     rows = {"before": np.array([f.error for f in found]), "fitted": errors(found, best)}
     if given.hold_out:
@@ -92,7 +93,7 @@ def main() -> None:
     for name, values in {"platform": best.common, **best.stacks, **best.generations}.items():
         print(f"{name:14}" + "  ".join(f"{n} {v:.3g}" for n, v in zip(NAMES, values, strict=True)))
     if given.write:
-        ENGINES.write_text(written(ENGINES.read_text("utf-8"), best, found, given.stacks), "utf-8")
+        ENGINES.write_text(written(ENGINES.read_text("utf-8"), best, found, given.stacks, given.platform), "utf-8")
 
 
 if __name__ == "__main__":

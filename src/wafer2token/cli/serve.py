@@ -142,12 +142,16 @@ def _pair(text: str | None) -> tuple[int, int] | None:
 
 
 def _write(result: Any, parquet: str | None, timeline: str | None) -> None:
+    from wafer2token.evidence.errors import InputError, Problem
     from wafer2token.serve.export import write_parquet, write_trace
 
-    if parquet:
-        click.echo(f"requests in {write_parquet(result.outcome, parquet)}", err=True)
-    if timeline:
-        click.echo(f"timeline in {write_trace(result.outcome, timeline)}", err=True)
+    for file, write, what, flag in ((parquet, write_parquet, "requests", "--parquet"), (timeline, write_trace, "timeline", "--timeline")):
+        if not file:
+            continue
+        try:
+            click.echo(f"{what} in {write(result.outcome, file)}", err=True)
+        except OSError as error:
+            raise InputError(Problem(f"cannot write the {what}: {error.strerror or error}", flag, file)) from None
 
 
 def _show(result: Any, shape: str | None, fmt: str | None, rate: float | None, concurrency: int | None) -> None:

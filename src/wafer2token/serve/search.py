@@ -18,7 +18,7 @@ from .flags import usual_acceptance
 from .machine import Site, site
 from .memory import memory
 from .money import cost_per_chip_s
-from .plan import Plan, checked
+from .plan import Plan, checked, default_limits
 from .points import WIDE
 from .predict import instance_plan
 from .slo import Objective, parse_slo
@@ -91,10 +91,11 @@ def plans_for(shape: ModelShape, place: Site, most_ranks: float) -> Iterator[Pla
     """Splits and formats worth looking at: tensor, pipeline, data with expert parallel; 16 and 8 bits; with drafts."""
     peaks = place.machine.acc.peaks
     eight = usual_formats(shape, place)["weights"]
+    tokens = default_limits(place.stack, place.chip)[1]
     served = float(get("calibration", "expert_balance").ratios["served"])
     for weights in ["bf16"] if eight not in peaks else ["bf16", eight]:
         for drafts in (0, 1) if shape.num_nextn_predict_layers else (0,):
-            base = Plan(weights=weights, drafts=drafts, accepted=usual_acceptance(drafts) if drafts else 0.0)
+            base = Plan(weights=weights, drafts=drafts, accepted=usual_acceptance(drafts) if drafts else 0.0, max_num_batched_tokens=tokens)
             for tp in (1, 2, 4, 8, 16):
                 for pp in (1, 2, 4) if not drafts else (1,):
                     if tp * pp <= most_ranks and tp <= shape.num_attention_heads and pp <= shape.num_hidden_layers:
