@@ -82,7 +82,7 @@ def figures(found: Sequence[Case], predictor: Predictor) -> list[Figure]:
     out = []
     for case in found:
         wanted = [m for m, suffix in scored(case) if not (m in FIRST and (suffix or case.kind in ("served", "pools")))]
-        if not wanted or case.grade not in "AB":
+        if not wanted or case.grade not in "AB" or case.kind == "best":
             continue
         try:
             values = predictor.predict(case)
