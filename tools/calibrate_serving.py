@@ -1,6 +1,6 @@
 """Fit the engine cards to published serving runs, print the errors, and write the cards into the catalogue.
 
-    python tools/calibrate_serving.py [--points serving.yaml] [--platform cuda] [--strength 1] [--hold-out] [--write] [stack ...]
+    python tools/calibrate_serving.py [--points serving.yaml] [--platform cuda] [--strength 0.3] [--hold-out] [--write] [stack ...]
 
 All stacks of a platform are fitted together: a stack is shrunk towards the platform, a generation of chips towards
 none. ``--hold-out`` fits again without each source, each model family and each chip in turn. ``--write`` writes the cards
@@ -53,7 +53,7 @@ def card(text: str, name: str, changes: dict[str, float], note: str) -> str:
             block = placed(block, TIMES[key], line(TIMES[key], f'"{value:.3g} s"', note), "times")
         else:
             block = placed(block, key, line(key, f"{value:.3g}", note), "ratios")
-    return text[:start] + block + text[end if end > 0 else len(text) :]
+    return text[:start] + block.rstrip() + "\n" + ("\n" + text[end:] if end > 0 else "")
 
 
 def with_card(text: str, stack: str, kind: str) -> str:
@@ -78,7 +78,7 @@ def written(text: str, found: Fit, figures_: list[Figure], stacks: list[str], ki
             changes = {n: float(v) for n, v in zip(NAMES, values, strict=True) if n in PARTS}
             text = card(text, f"engine_generation_{kind}", changes, note)
     for (stack, kind), values in found.together.items():
-        if stack in stacks and kind != REFERENCE:
+        if stack in stacks and kind not in REFERENCE.values():
             n = sum(1 for f in figures_ if f.case.stack == stack and generation(f.case.chip) == kind)
             changes = {name: float(v) for name, v in zip(NAMES, values, strict=True) if abs(v - 1.0) > 1e-3}
             text = card(with_card(text, stack, kind), f"engine_{kind}_{stack.replace('-', '_')}", changes, f"{n} figures, over other engines there")
@@ -98,7 +98,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--points")
     parser.add_argument("--platform", choices=tuple(REFERENCE), default="cuda")
-    parser.add_argument("--strength", type=float, default=1.0)
+    parser.add_argument("--strength", type=float, default=0.3)
     parser.add_argument("--hold-out", action="store_true")
     parser.add_argument("--write", action="store_true")
     parser.add_argument("stacks", nargs="*", default=["vllm", "sglang"])
