@@ -18,6 +18,7 @@ FAMILIES: dict[str, type[Any]] = {
     "grouped_gemm": MatmulFit,
     "attention_prefill": PrefillFit,
     "attention_decode": DecodeFit,
+    "attention_decode_vector": DecodeFit,
     "mla_prefill": PrefillFit,
     "mla_decode": DecodeFit,
     "attention_backward": BackwardFit,
@@ -27,7 +28,7 @@ FAMILIES: dict[str, type[Any]] = {
 }
 """Kernel family -> the class of its parameters."""
 
-_STANDS_IN = {"grouped_gemm": "gemm", "mla_prefill": "attention_prefill", "mla_decode": "attention_decode", "quantise": "memory", "memory": "quantise"}  # fmt: skip
+_STANDS_IN = {"grouped_gemm": "gemm", "mla_prefill": "attention_prefill", "mla_decode": "attention_decode", "attention_decode_vector": "attention_decode", "quantise": "memory", "memory": "quantise"}  # fmt: skip
 _DTYPE_STANDS_IN = {"fp16": "bf16", "tf32": "bf16", "fp32": "bf16", "fp8": "bf16", "int8": "bf16", "fp4": "fp8", "int4": "int8"}  # fmt: skip
 _SIXTEEN = ("bf16", "fp16")
 SMALLEST_TILE = 16.0

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from wafer2token.chip.attention import TILE, decode_seconds, prefill_seconds
+from wafer2token.chip.attention import ANY_GROUP, DecodeFit, cache_tiles, decode_seconds, prefill_seconds
 from wafer2token.chip.formats import stored_bytes
 from wafer2token.chip.machine import Accelerator, lead
 from wafer2token.chip.matmul import matmul_seconds
@@ -20,6 +20,8 @@ Array = npt.NDArray[np.float64]
 Floats = npt.ArrayLike
 BLOCK = 8192
 """Rows that are evaluated together: their intermediate arrays fit a core's cache."""
+VECTOR = "attention_decode_vector"
+"""Decode kernels without matrix units, which serve the groups of query heads that others leave out."""
 OUTPUT_BYTES = 2.0
 """Bytes of one output element: products accumulate wide and are written in 16 bits."""
 
@@ -133,7 +135,7 @@ def attention_prefill_time(
     traffic = b * (q * h * (dq + dv) * act + np.minimum(kv, seen + q) * hk * (dq + dv) * cache)
     family = "mla_prefill" if mla else "attention_prefill"
     time = prefill_seconds(
-        acc.fit(family, dtype).values, b, q, kv, h, (dq + dv) / 2.0, traffic, seen, causal,
+        acc.fit(family, dtype).values, b, q, kv, h, hk, (dq + dv) / 2.0, traffic, seen, causal,
         lead(acc.peak(dtype), ndim), lead(acc.hbm_bytes_per_s, ndim), acc.units,
     )  # fmt: skip
     if backward:
@@ -165,18 +167,24 @@ def attention_decode_time(
         positive(name, value)
         for name, value in (("batch", batch), ("q_len", q_len), ("heads", heads), ("kv_heads", kv_heads), ("qk_dim", qk_dim), ("v_dim", v_dim))
     )  # fmt: skip
-    seen = np.minimum(positive("kv_len", kv_len), _window(window))
-    ndim = max(np.ndim(v) for v in (b, q, seen, h, hk, dq, dv))
-    steps = np.maximum(np.ceil(seen / TILE) * TILE, TILE)
+    kv, seen = positive("kv_len", kv_len), _window(window)
+    ndim = max(np.ndim(v) for v in (b, q, kv, seen, h, hk, dq, dv))
+    stored = (dq if mla else dq + dv) * stored_bytes(kv_dtype)
+    peak, bandwidth = lead(acc.peak(dtype), ndim), lead(acc.hbm_bytes_per_s, ndim)
+
+    def seconds(fit: DecodeFit, walks: Any) -> Array:
+        padded = np.ceil(q * h / walks / fit.rows) * fit.rows
+        return decode_seconds(
+            fit, b * walks, cache_tiles(fit, kv, seen), fit.step * stored, 2.0 * padded * fit.step * (dq + dv),
+            b * q * h * (dq + dv) * OUTPUT_BYTES, (b > 1) & (hk > 1) & (h > hk), walks / hk, peak, bandwidth, acc.units,
+        )  # fmt: skip
+
     family = "mla_decode" if mla else "attention_decode"
     fit = acc.fit(family, dtype).values
-    stored = dq if mla else dq + dv
-    traffic = b * (hk * steps * stored * stored_bytes(kv_dtype) + q * h * (dq + dv) * OUTPUT_BYTES)
-    flops = 2.0 * b * np.ceil(q * h / hk / fit.rows) * fit.rows * hk * steps * (dq + dv)
-    time = decode_seconds(
-        fit, flops, traffic, seen, b * hk, (dq + dv) / 2.0, lead(acc.peak(dtype), ndim), lead(acc.hbm_bytes_per_s, ndim),
-        acc.units,
-    )  # fmt: skip
+    time = seconds(fit, hk)
+    if fit.group_most < ANY_GROUP:
+        vector, group = seconds(acc.fit(VECTOR, dtype).values, h), h / hk
+        time = np.where((group < fit.group_least) | (group > fit.group_most), vector, np.minimum(time, vector))
     return _finished(acc, family, dtype, time, ndim, graph)
 
 

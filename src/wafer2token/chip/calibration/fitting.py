@@ -39,22 +39,26 @@ _MATMUL: dict[str, Range] = {
 }
 _PREFILL: dict[str, Range] = {
     "floor": (0.0, 1e-5, 1e-3),
+    "start": (0.0, 3e-6, 1e-4),
     "compute": (0.02, 0.6, 1.0),
     "memory": (0.05, 0.6, 1.0),
-    "prologue": (0.0, 50.0, 4096.0),
     "imbalance": (0.0, 0.3, 1.0),
     "overlap": (1.0, 1.5, 20.0),
     "head_power": (0.0, 0.5, 2.0),
-    "wide_power": (0.0, 0.2, 1.0),
+    "wide_power": (-1.0, 0.2, 1.0),
+    "edge": (0.0, 64.0, 512.0),
 }
 _DECODE: dict[str, Range] = {
     "floor": (0.0, 1e-5, 1e-3),
-    "compute": (0.01, 0.3, 1.0),
-    "memory": (0.05, 0.8, 1.0),
+    "start": (0.0, 2e-6, 1e-4),
     "reduction": (0.0, 2e-6, 1e-4),
-    "overlap": (1.0, 2.0, 20.0),
+    "regroup": (0.0, 1e-6, 1e-4),
+    "compute": (0.005, 0.3, 1.0),
+    "memory": (0.05, 0.85, 1.0),
+    "share": (0.1, 1.5, 10.0),
+    "overlap": (1.0, 3.0, 20.0),
+    "quantisation": (0.0, 0.3, 1.0),
     "splits": (1.0, 30.0, 512.0),
-    "head_power": (0.0, 0.3, 2.0),
 }
 _IDENTIFIED = {
     "gemm": ("floor", "compute", "memory", "prologue"),

@@ -16,6 +16,7 @@ _KEYS = {
     "grouped_gemm": ("experts", "n", "k"),
     "attention_prefill": ("heads", "kv_heads", "qk_dim"),
     "attention_decode": ("heads", "kv_heads", "qk_dim"),
+    "attention_decode_vector": ("heads", "kv_heads", "qk_dim"),
     "mla_prefill": ("heads", "batch"),
     "mla_decode": ("heads", "batch"),
     "memory": ("bytes",),
