@@ -85,7 +85,7 @@ def test_the_whole_pipeline_on_a_small_table(tmp_path):
     source.write_text("\n".join(rows))
     done = calibrate(out=str(tmp_path / "cards"), points=[str(source)], as_of=date(2026, 1, 2))
     assert len(done.files) == 2
-    (card,) = parse((tmp_path / "cards" / "kernels.toml").read_text(), "calibration", "kernels.toml")
+    (card,) = parse((tmp_path / "cards" / "kernels_gemm.toml").read_text(), "calibration", "kernels_gemm.toml")
     assert card.fit.points == 39, "the flagged row stays out"
     assert card.target == "ascend_910b2"
 

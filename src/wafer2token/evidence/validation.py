@@ -11,7 +11,11 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Point:
-    """One measurement and its prediction, in ``unit``; ``skipped`` says why there is none."""
+    """One measurement and its prediction, in ``unit``; ``skipped`` says why there is none.
+
+    ``setting`` names everything that was stated about the measurement but who took it and with which release: points that
+    share it measure the same thing.
+    """
 
     id: str
     group: str
@@ -25,6 +29,7 @@ class Point:
     skipped: str = ""
     source: str = ""
     tags: tuple[str, ...] = ()
+    setting: str = ""
 
     @property
     def ape(self) -> float:

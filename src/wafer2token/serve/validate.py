@@ -108,8 +108,15 @@ def _point(case: Case, metric: str, suffix: str, values: dict[str, float], base:
     return Point(
         case.id + suffix, group, case.measured[metric], mid, mid * math.exp(-Z80 * sigma), mid * math.exp(Z80 * sigma),
         "ms" if metric.endswith("_ms") else "token/s", 1.0 if case.grade in "AB" else 0.0, base.get(metric, math.nan), "",
-        case.source, tags if not suffix or group != FIRST_GROUP else (),
+        case.source, tags if not suffix or group != FIRST_GROUP else (), setting(case, metric),
     )  # fmt: skip
+
+
+def setting(case: Case, metric: str) -> str:
+    """What was measured where, but for the engine, its release and who measured it."""
+    apart = ("id", "source", "grade", "stack", "shape", "measured", "flags", "num_requests")
+    stated = [f"{k}={v}" for k, v in vars(case).items() if k not in apart]
+    return " ".join([case.shape.id, metric, *stated])
 
 
 def spread_of(group: str) -> float:

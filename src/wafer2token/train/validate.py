@@ -15,7 +15,7 @@ from typing import Any
 from wafer2token.evidence.errors import InputError, Problem
 from wafer2token.evidence.validation import Point, Validation, group, weighted_median
 from wafer2token.train.calibration import Calibrated
-from wafer2token.train.points import TARGETS, CannotExpressError, borrow_plans, read_cases
+from wafer2token.train.points import TARGETS, CannotExpressError, Case, borrow_plans, read_cases
 from wafer2token.train.predict import Prepared, prepare, seconds_of, software_of, step_seconds, to_metric
 from wafer2token.workload import train_flops_per_token
 
@@ -173,7 +173,16 @@ def score(ready: Prepared, how: Calibrated, rates: Mapping[tuple[str, str], floa
         base,
         source=case.source,
         tags=tags(ready),
+        setting=setting(case),
     )
+
+
+def setting(case: Case) -> str:
+    """What was trained where, but for the framework, its release and who measured it; empty where no plan was stated."""
+    if not case.stated:
+        return ""
+    told = [case.chip, case.devices, case.shape.id, case.seq_len, case.global_batch, case.precision, case.target, case.plan]
+    return " ".join(str(x) for x in told)
 
 
 def tags(ready: Prepared) -> tuple[str, ...]:

@@ -30,6 +30,8 @@ _ONE_DIE = 0.2
 """Systematic error, as a logarithm, where only one die was measured and none could be left out."""
 _SAME_FIT = {"fp16": "bf16"}
 """Data types that one fit serves: the peaks may differ, the kernels are the same."""
+PRODUCTS = frozenset({"gemm", "grouped_gemm"})
+"""Kernel families whose cards lie in files of their own."""
 Grouped = dict[tuple[str, str, str, str], list[KernelTable]]
 
 
@@ -38,7 +40,7 @@ def calibrate_kernels(tables: Iterable[KernelTable], out: Path, as_of: date, rep
 
     Args:
         tables: measurements (see the importers beside this module).
-        out: folder that gets ``kernels.toml`` and ``kernel_classes.toml``.
+        out: folder that gets ``kernels.toml`` and ``kernel_classes.toml``, each with a ``_gemm`` file of matrix products.
         as_of: date written on the cards.
         report: called with one line per fit.
     """
@@ -66,10 +68,20 @@ def calibrate_kernels(tables: Iterable[KernelTable], out: Path, as_of: date, rep
     drafts = _with_defaults(drafts)
     drafts = [with_bias(d, _between_stacks(d, drafts, grouped)) for d in drafts]
     classes = list(_classes(grouped, drafts, as_of, report))
+    return [file for drafted, name, of in ((drafts, "kernels", "by chip, stack, family and data type"), (classes, "kernel_classes", "of classes of chips, for chips without measurements"))
+            for file in _written(out, name, of, drafted)]  # fmt: skip
+
+
+def _written(out: Path, name: str, of: str, drafts: Sequence[CardDraft]) -> list[Path]:
+    """Cards of matrix products and cards of everything else, a file each; no file where there are none."""
+    comment = f"Kernel efficiencies {of}%s; written by `w2t calibrate kernels`"
+    products = [d for d in drafts if d.result.family in PRODUCTS]
+    others = [d for d in drafts if d.result.family not in PRODUCTS]
     return [
-        write(out, "kernels", drafts, "Kernel efficiencies by chip, stack, family and data type; written by `w2t calibrate kernels`"),
-        write(out, "kernel_classes", classes, "Kernel efficiencies of classes of chips, for chips without measurements; written by `w2t calibrate kernels`"),
-    ]  # fmt: skip
+        write(out, file, members, comment % what)
+        for file, members, what in ((f"{name}_gemm", products, ": matrix products"), (name, others, ""))
+        if members
+    ]
 
 
 def _typical(known: dict[tuple[str, str], dict[str, float]], family: str, dtype: str) -> dict[str, float] | None:
