@@ -64,11 +64,13 @@ class DecodeFit:
         share: bandwidth that one unit reaches alone, over its even share of the whole.
         overlap: exponent p of (t_units^p + t_memory^p)^(1/p).
         quantisation: share of the tasks that run in whole waves.
+        spread: parts per compute unit into which the kernel cuts the work while there are fewer tasks than that.
         splits: parts into which the cache of one sequence and key head is cut at most.
         rows: query rows that the matrix unit computes at once: the heads of a group are padded to it.
         step: tokens in which the cache is read.
         group_least, group_most: query heads per key head that this kernel serves, `ANY_GROUP` and more without a limit;
-            other groups run on a kernel without matrix units, which walks the cache once per query head.
+            other groups run on a kernel without matrix units, which walks the cache once per query head. One that
+            leaves single heads to that kernel (``group_least`` above 1) yields to it wherever it is faster.
     """
 
     floor: float
@@ -80,6 +82,7 @@ class DecodeFit:
     share: float
     overlap: float
     quantisation: float
+    spread: float
     splits: float
     rows: float
     step: float
@@ -144,8 +147,8 @@ def decode_seconds(fit: DecodeFit, tasks: Array, tiles: Array, tile_bytes: Array
                    reorder: Array, readers: Array, peak: Array, bandwidth: Array, units: float) -> Array:  # fmt: skip
     """Time of attention of a few new tokens per sequence over its cache [s].
 
-    Each task walks its tiles on one compute unit; while tasks are fewer than units, each is cut into parts that run
-    beside each other. Whatever the units could do, the memory delivers no faster than it can.
+    Each task walks its tiles on one compute unit; while tasks are few, each is cut into parts that run beside each
+    other. Whatever the units could do, the memory delivers no faster than it can.
 
     Args:
         fit: the parameters.
@@ -158,8 +161,8 @@ def decode_seconds(fit: DecodeFit, tasks: Array, tiles: Array, tile_bytes: Array
         readers: tasks that read the same part of the cache, which the memory delivers once.
         peak, bandwidth, units: of the chip.
     """
-    waves = tasks / units
-    parts = np.clip(1.0 / waves, 1.0, np.minimum(tiles, fit.splits))
+    parts = np.clip(fit.spread * units / tasks, 1.0, np.minimum(tiles, fit.splits))
+    waves = tasks * parts / units
     whole = np.maximum(waves + fit.quantisation * (np.ceil(waves) - waves), 1.0)
     tile = units * (tile_bytes / (fit.share * bandwidth) + tile_flops / (fit.compute * peak))
     busy = whole * (fit.start + tiles / parts * tile)

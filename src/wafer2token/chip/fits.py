@@ -180,8 +180,17 @@ def _class_card(kind: str, family: str, dtype: str) -> Any:
     return _card("class", (kind,), None, family, dtype) or _card("class", ("any",), None, family, dtype)
 
 
+def attention_format(dtype: str, cache: str) -> str:
+    """The data type under which attention is calibrated: the arithmetic's, with the cache's where it is narrower."""
+    return dtype if cache in (dtype, *_SIXTEEN) else f"{dtype}_{cache}"
+
+
 def _dtypes(dtype: str) -> tuple[str, ...]:
+    arithmetic, _, cache = dtype.partition("_")
     out = [dtype]
+    if cache:
+        out += [f"{other}_{narrow}" for narrow in dict.fromkeys((cache, "fp8")) for other in dict.fromkeys((arithmetic, "bf16"))]
+        out.append(arithmetic)
     while out[-1] in _DTYPE_STANDS_IN:
         out.append(_DTYPE_STANDS_IN[out[-1]])
     return (*out, "")

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wafer2token.chip.attention import ANY_GROUP, DecodeFit, cache_tiles, decode_seconds, prefill_seconds
+from wafer2token.chip.fits import attention_format
 from wafer2token.chip.formats import stored_bytes
 from wafer2token.chip.machine import Accelerator, lead
 from wafer2token.chip.matmul import matmul_seconds
@@ -133,9 +134,9 @@ def attention_prefill_time(
     ndim = max(np.ndim(v) for v in (b, q, kv, h, hk, dq, dv, seen))
     act, cache = stored_bytes(dtype), stored_bytes(kv_dtype or dtype)
     traffic = b * (q * h * (dq + dv) * act + np.minimum(kv, seen + q) * hk * (dq + dv) * cache)
-    family = "mla_prefill" if mla else "attention_prefill"
+    family, kind = "mla_prefill" if mla else "attention_prefill", attention_format(dtype, kv_dtype or dtype)
     time = prefill_seconds(
-        acc.fit(family, dtype).values, b, q, kv, h, hk, (dq + dv) / 2.0, traffic, seen, causal,
+        acc.fit(family, kind).values, b, q, kv, h, hk, (dq + dv) / 2.0, traffic, seen, causal,
         lead(acc.peak(dtype), ndim), lead(acc.hbm_bytes_per_s, ndim), acc.units,
     )  # fmt: skip
     if backward:
@@ -179,12 +180,13 @@ def attention_decode_time(
             b * q * h * (dq + dv) * OUTPUT_BYTES, (b > 1) & (hk > 1) & (h > hk), walks / hk, peak, bandwidth, acc.units,
         )  # fmt: skip
 
-    family = "mla_decode" if mla else "attention_decode"
-    fit = acc.fit(family, dtype).values
+    family, kind = "mla_decode" if mla else "attention_decode", attention_format(dtype, kv_dtype)
+    fit = acc.fit(family, kind).values
     time = seconds(fit, hk)
     if fit.group_most < ANY_GROUP:
-        vector, group = seconds(acc.fit(VECTOR, dtype).values, h), h / hk
-        time = np.where((group < fit.group_least) | (group > fit.group_most), vector, np.minimum(time, vector))
+        vector, group = seconds(acc.fit(VECTOR, kind).values, h), h / hk
+        inside = np.minimum(time, vector) if fit.group_least > 1 else time
+        time = np.where((group < fit.group_least) | (group > fit.group_most), vector, inside)
     return _finished(acc, family, dtype, time, ndim, graph)
 
 

@@ -88,7 +88,7 @@ class Accelerator:
             if key in self.fits:
                 return self.fits[key]
         found = family_fit(self.id, self.vendor, self.stack, family, dtype)
-        share = self.achieved.get(dtype, min(self.achieved.values(), default=1.0))
+        share = self.achieved.get(dtype.partition("_")[0], min(self.achieved.values(), default=1.0))
         return capped(found, share) if found.basis == "inherited" and share < 1.0 else found
 
     def factor(self, family: str, dtype: str = "") -> Value:

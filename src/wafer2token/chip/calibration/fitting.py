@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
 from wafer2token.catalog.calibration_cards import Fitted
+from wafer2token.chip.attention import ANY_GROUP
 from wafer2token.chip.calibration.tables import KernelTable
 from wafer2token.chip.fits import FAMILIES, FamilyFit, fitted_names
 from wafer2token.chip.kernels import (
+    VECTOR,
     attention_decode_time,
     attention_prefill_time,
     grouped_matmul_time,
@@ -58,24 +61,33 @@ _DECODE: dict[str, Range] = {
     "share": (0.1, 1.5, 10.0),
     "overlap": (1.0, 3.0, 20.0),
     "quantisation": (0.0, 0.3, 1.0),
+    "spread": (1.0, 1.5, 16.0),
     "splits": (1.0, 30.0, 512.0),
 }
 _IDENTIFIED = {
     "gemm": ("floor", "compute", "memory", "prologue"),
     "grouped_gemm": ("floor", "compute", "memory", "prologue"),
-    "attention_prefill": ("floor", "compute", "prologue"),
-    "mla_prefill": ("floor", "compute", "prologue"),
-    "attention_decode": ("floor", "memory", "compute"),
-    "mla_decode": ("floor", "memory", "compute"),
+    "attention_prefill": ("floor", "start", "compute"),
+    "mla_prefill": ("floor", "start", "compute"),
+    "attention_decode": ("floor", "start", "memory", "compute"),
+    "attention_decode_vector": ("floor", "start", "memory", "compute"),
+    "mla_decode": ("floor", "start", "memory", "compute"),
     "memory": ("floor", "memory"),
     "quantise": ("floor", "memory"),
 }
 """Parameters that a small table can tell apart; the others then stay at the class's values."""
+_ANY = {"group_least": 1.0, "group_most": ANY_GROUP}
+_TILED = tuple(_ANY | {"rows": r, "step": s} for r in (16.0, 64.0) for s in (64.0, 128.0))
 _ALTERNATIVES: dict[str, tuple[dict[str, float], ...]] = {
-    "attention_decode": ({"rows": 16.0}, {"rows": 64.0}),
-    "mla_decode": ({"rows": 16.0}, {"rows": 64.0}),
+    "attention_prefill": ({"packing": 0.0}, {"packing": 1.0}),
+    "mla_prefill": ({"packing": 0.0},),
+    "attention_decode": _TILED,
+    "attention_decode_vector": tuple(_ANY | {"rows": 1.0, "step": s} for s in (1.0, 16.0)),
+    "mla_decode": _TILED,
 }
 """Parameters that take one of a few values: each is tried."""
+_SCREENING = 5
+"""Alternatives are told apart by a search of so many times fewer evaluations."""
 SMALL_TABLE = 150
 SEARCH: dict[str, dict[str, Range]] = {
     "gemm": _MATMUL,
@@ -83,6 +95,7 @@ SEARCH: dict[str, dict[str, Range]] = {
     "attention_prefill": _PREFILL,
     "mla_prefill": _PREFILL,
     "attention_decode": _DECODE,
+    "attention_decode_vector": _DECODE,
     "mla_decode": _DECODE,
     "memory": {"floor": (0.0, 3e-6, 1e-4), "memory": (0.05, 0.8, 1.0)},
     "quantise": {"floor": (0.0, 3e-6, 1e-4), "memory": (0.05, 0.8, 1.0)},
@@ -128,6 +141,7 @@ def predict(acc: Accelerator, table: KernelTable) -> Array:
 def fit_tables(
     tables: Sequence[KernelTable], chips: Callable[[KernelTable], Accelerator] | None = None, rows: int = 2000,
     evaluations: int = 4000, others: Mapping[str, float] | None = None, hold_out: bool = True,
+    fixed: Mapping[str, float] | None = None,
 ) -> Fitted:  # fmt: skip
     """One parameter set for some tables of one family, each with the same weight.
 
@@ -140,6 +154,7 @@ def fit_tables(
         evaluations: of the loss.
         others: parameters to keep where the tables are too small to tell them apart.
         hold_out: hold half of the shapes out; False fits every row.
+        fixed: parameters that are known and not searched.
     """
     family, dtype = tables[0].family, tables[0].dtype
     of = chips or machine
@@ -155,12 +170,15 @@ def fit_tables(
     if others is not None and small:
         space = {k: space[k] for k in _IDENTIFIED[family]}
         kept = {k: v for k, v in others.items() if k not in space}
-    trials = []
-    for fixed in _ALTERNATIVES.get(family, ({},)):
-        given = kept | fixed
-        found = given | search(lambda p, given=given: loss(given | dict(p)), space, evaluations)  # type: ignore[misc]
-        trials.append((loss(found), found))
-    best = min(trials, key=lambda t: t[0])[1]
+    alternatives = [kept | a | dict(fixed or {}) for a in _ALTERNATIVES.get(family, ({},))]
+
+    def found(given: Mapping[str, float], budget: int) -> dict[str, float]:
+        return {**given, **search(lambda p: loss({**given, **p}), space, budget)}
+
+    if len(alternatives) > 1:
+        trials = [(loss(found(a, evaluations // _SCREENING)), i) for i, a in enumerate(alternatives)]
+        alternatives = [alternatives[min(trials)[1]]]
+    best = found(alternatives[0], evaluations)
     checked = [(of(t), b if len(b) else a) for t, (a, b) in zip(tables, halves, strict=True)]
     residuals = [log_ratio(acc, table, best) for acc, table in checked]
     return Fitted(
@@ -182,4 +200,8 @@ def using(acc: Accelerator, family: str, dtype: str, parameters: Mapping[str, fl
     """The accelerator with these parameters for one family."""
     kind = FAMILIES[family]
     values = kind(**{name: parameters[name] for name in fitted_names(kind)})
-    return acc.with_fit(family, FamilyFit(values, 0.0, 0.0, 0.0, "", "calibrated", "", dtype))
+    fit = FamilyFit(values, 0.0, 0.0, 0.0, "", "calibrated", "", dtype)
+    if family != VECTOR:
+        return acc.with_fit(family, fit)
+    serves_none = replace(fit, values=replace(values, group_least=2.0 * ANY_GROUP, group_most=0.0))
+    return acc.with_fit(VECTOR, fit).with_fit("attention_decode", serves_none)

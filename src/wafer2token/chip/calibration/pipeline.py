@@ -12,9 +12,11 @@ import numpy.typing as npt
 
 from wafer2token.catalog import get
 from wafer2token.catalog.calibration_cards import CardDraft, Fitted, with_bias, write
+from wafer2token.chip.calibration.decode_kernels import MATRIX, SAME_FIT, beside_vector, by_kernel, groups_served
 from wafer2token.chip.calibration.fitting import SMALL_TABLE, fit_tables, log_ratio, machine
 from wafer2token.chip.calibration.tables import KernelTable
-from wafer2token.chip.fits import platform, same_die
+from wafer2token.chip.fits import attention_format, platform, same_die
+from wafer2token.chip.kernels import VECTOR
 from wafer2token.evidence.fitting import quantiles_80
 
 _DEFAULT_ORDER = ("vllm", "sglang", "trtllm", "torch", "cann")
@@ -28,8 +30,6 @@ _ANCHOR = "bf16"
 """The data type that most chips were measured in."""
 _ONE_DIE = 0.2
 """Systematic error, as a logarithm, where only one die was measured and none could be left out."""
-_SAME_FIT = {"fp16": "bf16"}
-"""Data types that one fit serves: the peaks may differ, the kernels are the same."""
 PRODUCTS = frozenset({"gemm", "grouped_gemm"})
 """Kernel families whose cards lie in files of their own."""
 Grouped = dict[tuple[str, str, str, str], list[KernelTable]]
@@ -46,16 +46,19 @@ def calibrate_kernels(tables: Iterable[KernelTable], out: Path, as_of: date, rep
     """
     grouped: Grouped = {}
     for table in tables:
-        if table.kv_dtype and table.kv_dtype != table.dtype:
-            continue
-        dtype = _SAME_FIT.get(table.dtype, table.dtype)
-        grouped.setdefault((table.chip, table.stack, table.family, dtype), []).append(table)
+        arithmetic = SAME_FIT.get(table.dtype, table.dtype)
+        dtype = attention_format(arithmetic, table.kv_dtype) if table.kv_dtype else arithmetic
+        for part in by_kernel(table):
+            grouped.setdefault((part.chip, part.stack, part.family, dtype), []).append(part)
     typical: dict[tuple[str, str], dict[str, float]] = {}
     drafts: list[CardDraft] = []
-    for key in sorted(grouped, key=lambda k: (-sum(len(t) for t in grouped[k]), k)):
+    for key in sorted(grouped, key=lambda k: (k[2] != VECTOR, -sum(len(t) for t in grouped[k]), k)):
         chip, stack, family, dtype = key
         members = grouped[key]
-        fitted = fit_tables(_pooled(members, grouped, key), others=_typical(typical, family, dtype))
+        served = groups_served(members) if family == MATRIX and (chip, stack, VECTOR, dtype) in grouped else {}
+        fitted = fit_tables(
+            _pooled(members, grouped, key), beside_vector(drafts), others=_typical(typical, family, dtype), fixed=served
+        )
         result = replace(fitted, dtype=dtype)
         report(
             f"{chip} {stack} {family} {dtype}: {result.points} points, error {result.error:.1%} ({result.held_out} held out)"
@@ -129,7 +132,8 @@ def _between_stacks(draft: CardDraft, drafts: Sequence[CardDraft], grouped: Grou
         if (other.target, other.result.family, other.result.dtype) == (draft.target, draft.result.family, draft.result.dtype) and other.stack != draft.stack:  # fmt: skip
             tables = grouped[other.target, other.stack, other.result.family, other.result.dtype]
             rows = tables[0].thinned(2000)
-            means.append(float(np.median(log_ratio(machine(rows), rows, draft.result.parameters))))
+            acc = beside_vector(drafts)(replace(rows, stack=draft.stack))
+            means.append(float(np.median(log_ratio(acc, rows, draft.result.parameters))))
     return float(np.sqrt(np.mean(np.square(means[1:])))) if len(means) > 1 else abs(draft.result.error) / 2.0
 
 
