@@ -90,7 +90,20 @@ class DecodeFit:
     group_most: float
 
 
-def prefill_columns(q_len: Array, kv_len: Array, window: Array, causal: bool, tile: Array, edge: float) -> tuple[Array, Array]:
+@dataclass(frozen=True)
+class IndexFit:
+    """Parameters of `index_seconds`: seconds of any call, shares of the dense peak and of the memory bandwidth, and how
+    both overlap."""
+
+    floor: float
+    compute: float
+    memory: float
+    overlap: float
+
+
+def prefill_columns(
+    q_len: Array, kv_len: Array, window: Array, causal: bool, tile: Array, edge: float
+) -> tuple[Array, Array]:
     """Key columns over all query tiles of one head, and those of its longest tile.
 
     Args:
@@ -143,8 +156,8 @@ def cache_tiles(fit: DecodeFit, kv_len: Array, window: Array) -> Array:
     return np.minimum(np.ceil(kv_len / fit.step), np.ceil(np.minimum(kv_len, window) / fit.step) + 1.0)
 
 
-def decode_seconds(fit: DecodeFit, tasks: Array, tiles: Array, tile_bytes: Array, tile_flops: Array, other_bytes: Array,
-                   reorder: Array, readers: Array, peak: Array, bandwidth: Array, units: float) -> Array:  # fmt: skip
+def decode_seconds(fit: DecodeFit, tasks: Array, tiles: Array, tile_bytes: Array, tile_flops: Array, traffic: Array,
+                   reorder: Array, peak: Array, bandwidth: Array, units: float) -> Array:  # fmt: skip
     """Time of attention of a few new tokens per sequence over its cache [s].
 
     Each task walks its tiles on one compute unit; while tasks are few, each is cut into parts that run beside each
@@ -156,9 +169,8 @@ def decode_seconds(fit: DecodeFit, tasks: Array, tiles: Array, tile_bytes: Array
         tiles: steps of the cache that one task reads.
         tile_bytes: bytes of one of them [B].
         tile_flops: arithmetic on one of them, query rows padded to ``fit.rows`` [FLOP].
-        other_bytes: queries and outputs of all tasks [B].
+        traffic: bytes that all tasks together read and write in memory [B].
         reorder: 1 where the queries of several key heads have to be put in order first, else 0.
-        readers: tasks that read the same part of the cache, which the memory delivers once.
         peak, bandwidth, units: of the chip.
     """
     parts = np.clip(fit.spread * units / tasks, 1.0, np.minimum(tiles, fit.splits))
@@ -166,6 +178,19 @@ def decode_seconds(fit: DecodeFit, tasks: Array, tiles: Array, tile_bytes: Array
     whole = np.maximum(waves + fit.quantisation * (np.ceil(waves) - waves), 1.0)
     tile = units * (tile_bytes / (fit.share * bandwidth) + tile_flops / (fit.compute * peak))
     busy = whole * (fit.start + tiles / parts * tile)
-    traffic = tasks / readers * tiles * tile_bytes + other_bytes
     join = fit.reduction * np.clip(tiles / PAIR - 0.5, 0.0, 1.0) + fit.regroup * reorder
     return np.asarray(fit.floor + join + overlapped(busy, traffic / (fit.memory * bandwidth), fit.overlap))
+
+
+def index_seconds(fit: IndexFit, flops: Array, traffic: Array, peak: Array, bandwidth: Array) -> Array:
+    """Time of the scores of a sparse index [s]: floor + (t_compute^p + t_memory^p)^(1/p).
+
+    Args:
+        fit: the parameters.
+        flops: of the scores that are not skipped, in whole tiles [FLOP].
+        traffic: keys, queries and scores [B].
+        peak, bandwidth: of the chip.
+    """
+    return np.asarray(
+        fit.floor + overlapped(flops / (fit.compute * peak), traffic / (fit.memory * bandwidth), fit.overlap)
+    )

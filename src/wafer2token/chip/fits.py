@@ -8,8 +8,9 @@ from functools import cache
 from typing import Any
 
 from wafer2token.catalog import all_cards
-from wafer2token.chip.attention import DecodeFit, PrefillFit
+from wafer2token.chip.attention import DecodeFit, IndexFit, PrefillFit
 from wafer2token.chip.matmul import MatmulFit
+from wafer2token.chip.recurrent import RecurrentFit
 from wafer2token.chip.streaming import BackwardFit, HostFit, StreamFit
 from wafer2token.evidence.errors import EvidenceError, InputError, unknown
 
@@ -21,14 +22,17 @@ FAMILIES: dict[str, type[Any]] = {
     "attention_decode_vector": DecodeFit,
     "mla_prefill": PrefillFit,
     "mla_decode": DecodeFit,
+    "attention_index": IndexFit,
     "attention_backward": BackwardFit,
+    "linear_prefill": RecurrentFit,
+    "linear_decode": StreamFit,
     "memory": StreamFit,
     "quantise": StreamFit,
     "host": HostFit,
 }
 """Kernel family -> the class of its parameters."""
 
-_STANDS_IN = {"grouped_gemm": "gemm", "mla_prefill": "attention_prefill", "mla_decode": "attention_decode", "attention_decode_vector": "attention_decode", "quantise": "memory", "memory": "quantise"}  # fmt: skip
+_STANDS_IN = {"grouped_gemm": "gemm", "mla_prefill": "attention_prefill", "mla_decode": "attention_decode", "attention_decode_vector": "attention_decode", "quantise": "memory", "memory": "quantise", "linear_decode": "memory"}  # fmt: skip
 _DTYPE_STANDS_IN = {"fp16": "bf16", "tf32": "bf16", "fp32": "bf16", "fp8": "bf16", "int8": "bf16", "fp4": "fp8", "int4": "int8"}  # fmt: skip
 _SIXTEEN = ("bf16", "fp16")
 SMALLEST_TILE = 16.0
@@ -189,7 +193,11 @@ def _dtypes(dtype: str) -> tuple[str, ...]:
     arithmetic, _, cache = dtype.partition("_")
     out = [dtype]
     if cache:
-        out += [f"{other}_{narrow}" for narrow in dict.fromkeys((cache, "fp8")) for other in dict.fromkeys((arithmetic, "bf16"))]
+        out += [
+            f"{other}_{narrow}"
+            for narrow in dict.fromkeys((cache, "fp8"))
+            for other in dict.fromkeys((arithmetic, "bf16"))
+        ]
         out.append(arithmetic)
     while out[-1] in _DTYPE_STANDS_IN:
         out.append(_DTYPE_STANDS_IN[out[-1]])

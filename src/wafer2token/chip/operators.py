@@ -8,14 +8,15 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from wafer2token.chip.formats import computed_in, stored_bytes
+from wafer2token.chip.formats import computed_in
 from wafer2token.chip.kernels import (
     attention_decode_time,
+    attention_index_time,
     attention_prefill_time,
     grouped_matmul_time,
+    linear_attention_time,
     matmul_time,
     memory_time,
-    roofline_time,
 )
 from wafer2token.chip.machine import Accelerator
 from wafer2token.evidence.errors import InputError, unknown
@@ -87,18 +88,27 @@ def _decode(acc: Accelerator, op: Any, graph: bool) -> Array:
 
 def _index(acc: Accelerator, op: Any, graph: bool) -> Array:
     a = op.args
-    pairs = a["batch"] * np.asarray(a["q_len"]) * (np.asarray(a["kv_len"]) - (np.asarray(a["q_len"]) - 1) / 2.0)
-    keys = a["batch"] * np.asarray(a["kv_len"]) * a["qk_dim"] * stored_bytes(_cache(op))
-    queries = a["batch"] * np.asarray(a["q_len"]) * a["heads"] * a["qk_dim"] * stored_bytes(_dtype(op))
-    return roofline_time(acc, 2.0 * pairs * a["heads"] * a["qk_dim"], keys + queries, computed_in(_dtype(op)), graph)
+    return attention_index_time(
+        acc,
+        a["batch"],
+        _least_one(a["q_len"]),
+        a["kv_len"],
+        a["heads"],
+        a["qk_dim"],
+        computed_in(_dtype(op)),
+        _cache(op),
+        graph,
+    )
 
 
 def _linear(acc: Accelerator, op: Any, graph: bool) -> Array:
     a = op.args
-    rows = a["batch"] * np.asarray(a["q_len"]) * a["heads"]
-    state = a["batch"] * np.asarray(a["heads"]) * a["qk_dim"] * a["v_dim"]
-    traffic = rows * 2.0 * (a["qk_dim"] + a["v_dim"]) * stored_bytes(_dtype(op)) + 8.0 * state
-    return roofline_time(acc, 7.0 * rows * a["qk_dim"] * a["v_dim"], traffic, computed_in(_dtype(op)), graph)
+    time = linear_attention_time(
+        acc, a["batch"], _least_one(a["q_len"]), _least_one(a["heads"]), a["qk_dim"], a["v_dim"], _dtype(op), graph
+    )
+    return (
+        time * acc.fit("attention_backward").values.ratio if getattr(op, "direction", "forward") == "backward" else time
+    )
 
 
 def _streaming(acc: Accelerator, op: Any, graph: bool) -> Array:

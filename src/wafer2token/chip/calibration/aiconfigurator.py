@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wafer2token.chip.calibration.tables import KernelTable
+from wafer2token.chip.calibration.warm import cold
 from wafer2token.evidence.errors import InputError, Problem
 
 Array = npt.NDArray[np.float64]
@@ -28,6 +29,9 @@ SHORTEST_PREFILL = 16
 """Prompts below this run as decode; their rows say nothing of prefill kernels."""
 WIDEST_HEAD = 256
 """Head sizes above this have kernels of their own, which no model here uses outside latent attention."""
+INDEX_HEADS = {"glm5": 32.0, "dsv4_paged": 64.0}
+"""Heads of the sparse index of the models in the package's tables (their config.json)."""
+INDEX_HEAD = 128.0
 _LIBRARIES = ("flashinfer", "triton")
 DTYPES = {"bfloat16": "bf16", "float16": "fp16", "half": "fp16", "fp8": "fp8", "nvfp4": "fp4", "int8": "int8"}
 """The package's data types that mean the same here; the others (block-scaled, weight-only) are left out."""
@@ -70,7 +74,7 @@ def read(folder: Path, experts: bool = False) -> Iterator[KernelTable]:
             for stack_folder in sorted((folder / name / family).glob("*")):
                 versions = sorted({f.parent for f in stack_folder.glob("*/*.parquet")}, key=_version)
                 if versions and stack_folder.name in ("vllm", "trtllm", "sglang"):
-                    yield from reader(chip, stack_folder.name, versions[-1])
+                    yield from (rows for t in reader(chip, stack_folder.name, versions[-1]) if len(rows := cold(t)))
 
 
 def _version(folder: Path) -> tuple[int, ...]:
@@ -200,6 +204,41 @@ def _latent(chip: str, stack: str, folder: Path) -> Iterator[KernelTable]:
                 yield KernelTable(chip, stack, folder.name, family, "bf16", columns, times, SOURCE, kv_dtype=cache)
 
 
+def _recurrent(chip: str, stack: str, folder: Path) -> Iterator[KernelTable]:
+    """Gated delta rules: in chunks over prompts, token by token in decoding; their short convolutions stay out."""
+    data = _columns(folder / "gdn_perf.parquet")
+    if not data:
+        return
+    kernels = np.array([str(k) for k in data["kernel_source"]])
+    for family, phase, kernel in (
+        ("linear_prefill", "context", "chunk_"),
+        ("linear_decode", "generation", "fused_recurrent"),
+    ):
+        keep = (data["phase"] == phase) & np.char.startswith(kernels, kernel)
+        if family == "linear_prefill":
+            keep &= data["seq_len"].astype(float) >= SHORTEST_PREFILL
+        if keep.any():
+            columns = _floats(data, {"batch": "batch_size", "q_len": "seq_len", "heads": "num_v_heads", "qk_dim": "head_k_dim", "v_dim": "head_v_dim"}, keep)  # fmt: skip
+            dtype = "bf16" if family == "linear_prefill" else ""
+            yield KernelTable(chip, stack, folder.name, family, dtype, columns, _seconds(data, keep), SOURCE)
+
+
+def _sparse_index(chip: str, stack: str, folder: Path) -> Iterator[KernelTable]:
+    """Scores of a sparse index: of whole prompts (GLM-5) and of the newest tokens over compressed keys (DeepSeek-V4)."""
+    for name, heads in INDEX_HEADS.items():
+        data = _columns(folder / f"{name}_mqa_logits_module_perf.parquet")
+        if not data:
+            continue
+        keep = data["isl"].astype(float) <= (SHORTEST_PREFILL if "paged" in name else np.inf)
+        raw = _floats(data, {"batch": "batch_size", "q_len": "isl", "step": "step", "ratio": "compress_ratio"}, keep)
+        even = np.ones(len(raw["batch"]))
+        columns = {
+            "batch": raw["batch"], "q_len": raw["q_len"], "heads": heads * even, "qk_dim": INDEX_HEAD * even,
+            "kv_len": np.maximum(np.ceil((raw["q_len"] + raw["step"]) / raw["ratio"]), 1.0),
+        }  # fmt: skip
+        yield KernelTable(chip, stack, folder.name, "attention_index", "fp8", columns, _seconds(data, keep), SOURCE)
+
+
 def _experts(chip: str, stack: str, folder: Path) -> Iterator[KernelTable]:
     """Both products of a balanced mixture of experts in one time (gated: the first is twice as wide)."""
     data = _columns(folder / "moe_perf.parquet")
@@ -221,4 +260,12 @@ def _experts(chip: str, stack: str, folder: Path) -> Iterator[KernelTable]:
         yield KernelTable(chip, stack, folder.name, "grouped_gemm", dtype, columns, _seconds(data, keep), SOURCE)
 
 
-_READERS = {"gemm": _gemm, "attention": _attention, "mla": _latent, "moe": _experts, "quantize": _quantise}
+_READERS = {
+    "gemm": _gemm,
+    "attention": _attention,
+    "mla": _latent,
+    "moe": _experts,
+    "quantize": _quantise,
+    "linear_attention": _recurrent,
+    "sparse_attention": _sparse_index,
+}

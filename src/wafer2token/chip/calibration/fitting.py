@@ -15,13 +15,17 @@ from wafer2token.chip.fits import FAMILIES, FamilyFit, fitted_names
 from wafer2token.chip.kernels import (
     VECTOR,
     attention_decode_time,
+    attention_index_time,
     attention_prefill_time,
     grouped_matmul_time,
+    linear_attention_time,
     matmul_time,
     memory_time,
     quantise_time,
 )
 from wafer2token.chip.machine import Accelerator, accelerator
+from wafer2token.chip.recurrent import RecurrentFit
+from wafer2token.chip.streaming import StreamFit
 from wafer2token.evidence.fitting import Range, quantiles_80, search
 
 Array = npt.NDArray[np.float64]
@@ -72,6 +76,9 @@ _IDENTIFIED = {
     "attention_decode": ("floor", "start", "memory", "compute"),
     "attention_decode_vector": ("floor", "start", "memory", "compute"),
     "mla_decode": ("floor", "start", "memory", "compute"),
+    "attention_index": ("floor", "compute", "memory"),
+    "linear_prefill": ("floor", "token", "memory"),
+    "linear_decode": ("floor", "memory"),
     "memory": ("floor", "memory"),
     "quantise": ("floor", "memory"),
 }
@@ -88,6 +95,8 @@ _ALTERNATIVES: dict[str, tuple[dict[str, float], ...]] = {
 """Parameters that take one of a few values: each is tried."""
 _SCREENING = 5
 """Alternatives are told apart by a search of so many times fewer evaluations."""
+_PLAIN = "bf16"
+"""The data type of rows whose family is not told apart by it."""
 SMALL_TABLE = 150
 SEARCH: dict[str, dict[str, Range]] = {
     "gemm": _MATMUL,
@@ -97,6 +106,20 @@ SEARCH: dict[str, dict[str, Range]] = {
     "attention_decode": _DECODE,
     "attention_decode_vector": _DECODE,
     "mla_decode": _DECODE,
+    "attention_index": {
+        "floor": (0.0, 4e-6, 1e-4),
+        "compute": (0.02, 0.45, 1.0),
+        "memory": (0.05, 0.8, 1.0),
+        "overlap": (1.0, 2.0, 20.0),
+    },
+    "linear_prefill": {
+        "floor": (0.0, 1e-5, 1e-3),
+        "token": (1e-9, 5e-8, 1e-5),
+        "memory": (0.05, 0.8, 1.0),
+        "quantisation": (0.0, 0.8, 1.0),
+        "overlap": (1.0, 3.0, 20.0),
+    },
+    "linear_decode": {"floor": (0.0, 4e-6, 1e-4), "memory": (0.05, 0.8, 1.0)},
     "memory": {"floor": (0.0, 3e-6, 1e-4), "memory": (0.05, 0.8, 1.0)},
     "quantise": {"floor": (0.0, 3e-6, 1e-4), "memory": (0.05, 0.8, 1.0)},
 }
@@ -124,6 +147,12 @@ def predict(acc: Accelerator, table: KernelTable) -> Array:
         return memory_time(acc, c["bytes"])
     if table.family == "quantise":
         return quantise_time(acc, c["elements"])
+    if table.family == "attention_index":
+        return attention_index_time(acc, c["batch"], c["q_len"], c["kv_len"], c["heads"], c["qk_dim"], table.dtype)
+    if table.family.startswith("linear"):
+        return linear_attention_time(
+            acc, c["batch"], c["q_len"], c["heads"], c["qk_dim"], c["v_dim"], table.dtype or _PLAIN
+        )
     window = np.where(c["window"] > 0, c["window"], np.inf) if "window" in c else None
     cache = table.kv_dtype or table.dtype
     mla = table.family.startswith("mla")
@@ -196,11 +225,24 @@ def log_ratio(acc: Accelerator, table: KernelTable, parameters: Mapping[str, flo
     return np.asarray(np.log(table.seconds / predict(using(acc, table.family, table.dtype, parameters), table)))
 
 
+_NEVER = 1e6
+_OUT_OF_THE_WAY = {
+    "linear_prefill": ("linear_decode", FamilyFit(StreamFit(_NEVER, 1.0), 0.0, 0.0, 0.0, "", "calibrated", "", "")),
+    "linear_decode": (
+        "linear_prefill",
+        FamilyFit(RecurrentFit(_NEVER, 0.0, 1.0, 0.0, 1.0), 0.0, 0.0, 0.0, "", "calibrated", "", ""),
+    ),
+}
+"""Linear attention takes the faster of two kernels: while one is fitted, the other takes for ever."""
+
+
 def using(acc: Accelerator, family: str, dtype: str, parameters: Mapping[str, float]) -> Accelerator:
     """The accelerator with these parameters for one family."""
     kind = FAMILIES[family]
     values = kind(**{name: parameters[name] for name in fitted_names(kind)})
     fit = FamilyFit(values, 0.0, 0.0, 0.0, "", "calibrated", "", dtype)
+    if family.startswith("linear"):
+        return acc.with_fit(family, fit).with_fit(*_OUT_OF_THE_WAY[family])
     if family != VECTOR:
         return acc.with_fit(family, fit)
     serves_none = replace(fit, values=replace(values, group_least=2.0 * ANY_GROUP, group_most=0.0))

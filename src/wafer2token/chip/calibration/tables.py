@@ -19,6 +19,9 @@ _KEYS = {
     "attention_decode_vector": ("heads", "kv_heads", "qk_dim"),
     "mla_prefill": ("heads", "batch"),
     "mla_decode": ("heads", "batch"),
+    "attention_index": ("batch", "q_len"),
+    "linear_prefill": ("heads", "batch"),
+    "linear_decode": ("heads", "batch"),
     "memory": ("bytes",),
     "quantise": ("elements",),
 }
