@@ -12,7 +12,7 @@ from wafer2token.cli.output import emit, formats
 
 @click.command(name="calibrate")
 @click.argument("kind", type=click.Choice(["kernels", "serve"]), required=False)
-@click.option("--from", "run", type=click.Path(), help="One measured run: JSON of vllm bench serve or AIPerf.")
+@click.option("--from", "run", type=click.Path(), help="One measured run: JSON of vllm bench serve or AIPerf, or a log per request.")
 @click.option("--model", help="Model of that run.")
 @click.option("--on", help="System or chip of that run.")
 @click.option("--plan", help="Split of its instance (tp=8 or engine flags).")
@@ -68,12 +68,14 @@ def command(
 
 def _anchor(run: str | None, model: str | None, on: str | None, plan: str | None, stack: str | None, rate: float | None,
             concurrency: int | None, out: str, fmt: str | None) -> None:  # fmt: skip
+    from wafer2token.serve.calibrate import is_log
     from wafer2token.study.calibrate import calibrate_serving
 
-    missing = [name for name, value in (("--from", run), ("--model", model), ("--on", on)) if not value]
+    needed = (("--from", run),) if run and is_log(run) else (("--from", run), ("--model", model), ("--on", on))
+    missing = [name for name, value in needed if not value]
     if missing:
         raise click.UsageError(f"a serving run needs {', '.join(missing)}")
-    result = calibrate_serving(str(run), str(model), str(on), plan, stack, out, rate=rate, concurrency=concurrency)
+    result = calibrate_serving(str(run), model, on, plan, stack, out, rate=rate, concurrency=concurrency)
     rows: list[dict[str, Any]] = [
         {"metric": m, "measured": f"{result.measured[m]:.5g}", "before": f"{result.before[m]:+.1%}", "after": f"{result.after[m]:+.1%}"}
         for m in result.measured

@@ -184,7 +184,7 @@ def _show(answer: Any, fmt: str | None) -> None:
             "step": f"{r.step_time_s:.3g} s",
             "mfu": f"{r.mfu:.1%}",
             "memory": f"{r.memory_bytes / 2**30:.0f} GiB",
-            "differs": _shares(r),
+            "differs": _against(r, answer.best[0]),
         }
         for r in answer.best
     ]
@@ -194,7 +194,13 @@ def _show(answer: Any, fmt: str | None) -> None:
     )
     emit(
         rows,
-        {"plan": "plan", "step": "step", "mfu": "MFU", "memory": "memory", "differs": "where the time goes"},
+        {
+            "plan": "plan",
+            "step": "step",
+            "mfu": "MFU",
+            "memory": "memory",
+            "differs": "where the time goes, then what separates from it",
+        },
         title,
         fmt,
         note=note,
@@ -206,6 +212,8 @@ def _show(answer: Any, fmt: str | None) -> None:
         ("tokens_per_s", "tokens/s", 1.0),
         ("goodput", "useful share of time", 1.0),
         ("interruptions_per_day", "interruptions per day", 1.0),
+        ("spare_nodes", "spare nodes (95% of the time whole)", 1.0),
+        ("slow_loss", "loss to slow nodes until found (not in days)", 1.0),
         ("days", "days", 1.0),
         ("energy_j", "energy [GWh]", 3.6e12),
         ("cost_usd", "cost [M USD]", 1e6),
@@ -226,6 +234,12 @@ def _show(answer: Any, fmt: str | None) -> None:
     emit(lines, ["what", "p5", "p50", "p95"], "the best plan", fmt)
 
 
-def _shares(r: Any) -> str:
-    parts = sorted(((v / r.step_time_s, k) for k, v in r.parts_s.items() if v / r.step_time_s > 0.01), reverse=True)
-    return ", ".join(f"{name} {share:.0%}" for share, name in parts[:5])
+def _against(r: Any, best: Any) -> str:
+    """Where the best plan's time goes; for another plan, how much of the best step each part adds or saves."""
+    if r is best:
+        parts = sorted(((v / r.step_time_s, k) for k, v in r.parts_s.items() if v / r.step_time_s > 0.01), reverse=True)
+        return ", ".join(f"{name} {share:.0%}" for share, name in parts[:5])
+    gaps = [(name, gap / best.step_time_s) for name, gap in r.against(best).items()]
+    largest = [f"{name} {gap:+.1%}" for name, gap in gaps[:3] if abs(gap) >= 5e-4]
+    slower = r.step_time_s / best.step_time_s - 1
+    return f"{slower:+.1%}: {', '.join(largest)}" if largest else f"{slower:+.1%}"

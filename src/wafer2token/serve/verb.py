@@ -195,7 +195,7 @@ def cluster_of(shape: ModelShape, place: Site, pools: tuple[Pool, ...], router: 
     return Cluster(
         pools, policy=POLICY.get(place.stack, "vllm"), router=router, block_size=BLOCK, reserve=RESERVE.get(place.stack, 0.0),
         tokens_per_step=plan.tokens_per_step, max_waiting=max_waiting or 1 << 40, max_concurrency=concurrency or 1 << 40,
-        prefix_cache=prefix_cache, transfer_s_per_token=per_token, transfer_latency_s=float(fab.scale_out.latency),
+        prefix_cache=prefix_cache, response_s=float(place.machine.overhead.request_s), transfer_s_per_token=per_token, transfer_latency_s=float(fab.scale_out.latency),
     )  # fmt: skip
 
 

@@ -107,7 +107,7 @@ class Anchored:
 
 
 def calibrate_serving(
-    run: str, model: str, on: str, plan: str | None = None, stack: str | None = None, out: str = "calibration", *,
+    run: str, model: str | None = None, on: str | None = None, plan: str | None = None, stack: str | None = None, out: str = "calibration", *,
     rate: float | None = None, concurrency: int | None = None,
 ) -> Anchored:  # fmt: skip
     """Anchor the serving engine to one measured run and write its card into the folder ``out``.
@@ -125,7 +125,7 @@ def calibrate_serving(
     seen = anchor.run
     split = f" --plan {shlex.quote(plan)}" if plan else ""
     load = f"--concurrency {seen.concurrency}" if seen.concurrency else "" if math.isinf(seen.rate) else f"--rate {seen.rate:g}"
-    use = f"w2t serve {model} --on {on}{split} --stack {anchor.stack} --calibration {file} {load or '--concurrency N'} --isl {seen.isl:.0f} --osl {seen.osl:.0f}"
+    use = f"w2t serve {model or anchor.model} --on {on or anchor.chip}{split} --stack {anchor.stack} --calibration {file} {load or '--concurrency N'} --isl {seen.isl:.0f} --osl {seen.osl:.0f}"
     measured = {"ttft": seen.ttft_s, "tpot": seen.tpot_s, "output_tokens_per_s": seen.output_tokens_per_s}
     return Anchored(str(file), measured, dict(anchor.before), dict(anchor.after), use)
 

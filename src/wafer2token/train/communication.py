@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from wafer2token import fabric as links
-from wafer2token.train.plan import Plan, PlanTable
+from wafer2token.train.plan import CONTEXT_KINDS, Plan, PlanTable
 from wafer2token.train.stage import Held
 from wafer2token.workload import LayerKind, ModelShape
 
@@ -57,9 +57,21 @@ def layer_traffic(
     exchange = links.collective_time(
         fab, "all_gather", np.asarray(plan.micro_batch, float) * seq_len * width / tp * 2.0, cp, ranks_per_node=ring
     )
+    swap = np.asarray(plan.context) == CONTEXT_KINDS.index("all_to_all")
+    if np.any(swap):
+        exchange = np.where(swap, _heads_for_tokens(shape, fab, plan, tokens, width, ring), exchange)
     exchange = np.where(cp > 1, exchange, 0.0)
     expert = _dispatch(shape, kind, fab, domain, plan, tokens) * imbalance
-    return LayerTraffic(tensor_f, tensor_b, exchange, 2 * exchange, expert, expert)
+    return LayerTraffic(tensor_f, tensor_b, exchange, np.where(swap, 1.0, 2.0) * exchange, expert, expert)
+
+
+def _heads_for_tokens(
+    shape: ModelShape, fab: Any, plan: Plan | PlanTable, tokens: Array, kv_width: int, near: Array
+) -> Array:
+    """All-to-all of queries, keys and values before attention and of its output after it (Ulysses, arXiv 2309.14509, section 3.1)."""
+    tp, cp = np.asarray(plan.tp, float), np.asarray(plan.cp, float)
+    width = shape.num_attention_heads * (shape.qk_head_dim + shape.value_head_dim) + kv_width
+    return np.asarray(links.collective_time(fab, "all_to_all", tokens * width / tp * 2.0, cp, ranks_per_node=near))
 
 
 def _tensor(

@@ -12,13 +12,15 @@ from typing import Any
 import numpy as np
 
 from wafer2token.train.layer import NARROW, shared_width
-from wafer2token.train.plan import OFFLOADS, RECOMPUTE, Plan, PlanTable
+from wafer2token.train.plan import RECOMPUTE, SCHEDULES, Plan, PlanTable, offloaded
 from wafer2token.train.schedules import in_flight
 from wafer2token.train.stage import held, mix, split
 from wafer2token.workload import LayerKind, ModelShape
 
 Array = np.ndarray
 GIB = 2.0**30
+BUFFERED_LAYERS = 2.0
+"""Layers of weights or activations that stay on the device under offload: the one in use and the one on its way."""
 
 
 @dataclass(frozen=True)
@@ -134,6 +136,45 @@ def weight_gradient_bytes(shape: ModelShape, plan: Plan | PlanTable) -> Array:
     return 4.0 * np.maximum(expert, dense * ("dense" in shape.mlp_layer_types))
 
 
+def kept_layer_bytes(
+    shape: ModelShape, plan: Plan | PlanTable, seq_len: int, scores: bool = False
+) -> tuple[Array, Array]:
+    """Bytes that an average layer of a stage keeps per micro-batch after recomputation, and the whole of the largest one."""
+    pp, tp, cp = (np.asarray(getattr(plan, n), float) for n in ("pp", "tp", "cp"))
+    each, whole = np.zeros_like(pp * tp), np.zeros_like(pp * tp)
+    selective = np.asarray(plan.recompute) == RECOMPUTE.index("selective")
+    for kind, everywhere, middle in mix(shape):
+        one = layer_activation_bytes(shape, kind, plan, seq_len, scores)
+        lean = layer_activation_bytes(shape, kind, plan, seq_len, scores, selective=True)
+        one = np.where(selective, lean, one)
+        each = each + np.where(pp > 1, middle, everywhere) * one
+        whole = np.maximum(whole, one)
+    tokens = np.asarray(plan.micro_batch, float) * seq_len / cp
+    spread = np.where(np.asarray(plan.sequence_parallel), tp, 1.0)
+    kept_input = 2.0 * tokens * shape.hidden_size / spread
+    share = _full_share(plan)
+    return np.asarray(share * kept_input + (1 - share) * each), whole
+
+
+def _full_share(plan: Plan | PlanTable) -> Array:
+    """Share of the layers under full recomputation."""
+    return np.where(np.asarray(plan.recompute) == RECOMPUTE.index("full"), plan.recompute_share, 0.0)
+
+
+def heaviest_bytes(
+    shape: ModelShape,
+    plan: Plan | PlanTable,
+    seq_len: int,
+    state: StateBytes = MIXED,
+    framework_bytes: float = 0.0,
+    scores: bool = False,
+) -> Array:
+    """`memory(...).total` alone; fields of the plan broadcast, and each term stays as small as what it depends on."""
+    first = _stage_memory(shape, plan, seq_len, "first", state, framework_bytes, scores)
+    last = _stage_memory(shape, plan, seq_len, "last", state, framework_bytes, scores)
+    return np.asarray(np.maximum(first.total, last.total))
+
+
 def memory(
     shape: ModelShape,
     plan: Plan | PlanTable,
@@ -166,22 +207,18 @@ def _stage_memory(
     dense = zero_bytes(parts.dense + parts.embedding, shard, plan.zero, state)
     expert = zero_bytes(parts.expert, np.minimum(expert_shard, np.maximum(shard, 1)), plan.zero, state)
     weights, gradients, optimizer = (a + b for a, b in zip(dense, expert, strict=True))
-    optimizer = np.where(np.asarray(plan.offload) == OFFLOADS.index("optimizer"), 0.0, optimizer)
+    copies = np.where(np.asarray(plan.schedule) == SCHEDULES.index("dualpipe"), 2.0, 1.0)
     count = getattr(split(shape, pp, np.asarray(plan.vpp)), stage)
-    each, whole = np.zeros_like(pp * tp), np.zeros_like(pp * tp)
-    selective = np.asarray(plan.recompute) == RECOMPUTE.index("selective")
-    for kind, everywhere, middle in mix(shape):
-        one = layer_activation_bytes(shape, kind, plan, seq_len, scores)
-        lean = layer_activation_bytes(shape, kind, plan, seq_len, scores, selective=True)
-        one = np.where(selective, lean, one)
-        each = each + np.where(pp > 1, middle, everywhere) * one
-        whole = np.maximum(whole, one)
+    resident = np.minimum(1.0, BUFFERED_LAYERS / np.maximum(count, 1.0))
+    weights = copies * weights * np.where(offloaded(plan.offload, "weights"), resident, 1.0)
+    optimizer = np.where(offloaded(plan.offload, "optimizer"), 0.0, optimizer)
+    each, whole = kept_layer_bytes(shape, plan, seq_len, scores)
     tokens = np.asarray(plan.micro_batch, float) * seq_len / cp
-    spread = np.where(np.asarray(plan.sequence_parallel), tp, 1.0)
-    kept_input = 2.0 * tokens * shape.hidden_size / spread
-    share = np.where(np.asarray(plan.recompute) == RECOMPUTE.index("full"), plan.recompute_share, 0.0)
     flights = in_flight(plan.schedule, pp, plan.vpp, plan.micro_batches) if stage == "first" else np.minimum(1.0, pp)
-    activations = flights * count * (share * kept_input + (1 - share) * each) + np.where(share > 0, whole, 0.0)
+    layers = flights * count
+    gone = offloaded(plan.offload, "activations")
+    layers = np.where(gone, np.minimum(layers, BUFFERED_LAYERS), layers) if np.any(gone) else layers
+    activations = layers * each + np.where(_full_share(plan) > 0, whole, 0.0)
     logits = 6.0 * tokens * shape.vocab_size / tp if stage == "last" else np.zeros_like(tokens * tp)
     logits = np.where(
         (pp > 1) & (stage == "first"),
@@ -193,5 +230,5 @@ def _stage_memory(
     )
     workspace = 2.0 * tokens * shape.hidden_size * 2.0 + gather + weight_gradient_bytes(shape, plan)
     return Memory(
-        weights, gradients, optimizer, activations, logits + workspace, np.full_like(weights, framework_bytes)
+        weights, copies * gradients, optimizer, activations, logits + workspace, np.full_like(weights, framework_bytes)
     )

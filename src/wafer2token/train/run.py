@@ -12,14 +12,13 @@ import numpy.typing as npt
 from wafer2token.catalog import all_cards, get
 from wafer2token.chip import matmul_time
 from wafer2token.evidence.errors import EvidenceError, InfeasibleError, InputError, Problem
-from wafer2token.evidence.number import Number
 from wafer2token.train.calibration import Calibrated, calibrated, family_of, planner, stack_of, vendor_of
-from wafer2token.train.failures import DAY_S, availability, reliability_card
+from wafer2token.train.failures import DAY_S, availability, drawn, reliability_card
 from wafer2token.train.layer import gemm_dtype
 from wafer2token.train.machine import Machine, machine, with_scale_out
 from wafer2token.train.memory import GIB, memory
 from wafer2token.train.parse import complete, parse_plan
-from wafer2token.train.plan import Plan, table
+from wafer2token.train.plan import OFFLOADS, RECOMPUTE, Plan, table
 from wafer2token.train.search import Space, price, search
 from wafer2token.train.step import parts_of_step, step_time
 from wafer2token.workload import ModelShape, train_flops_per_token
@@ -28,7 +27,19 @@ from wafer2token.workload import model as read_model
 Array = npt.NDArray[np.float64]
 FLAVOURS = ("megatron", "palm", "6n", "causal")
 MEMORY = ("weights", "gradients", "optimizer", "activations", "temporary", "total")
-PARTS = ("compute", "recompute", "tensor", "context", "expert", "data", "pipeline", "bubble", "optimizer", "other")
+PARTS = (
+    "compute",
+    "recompute",
+    "tensor",
+    "context",
+    "expert",
+    "data",
+    "pipeline",
+    "bubble",
+    "offload",
+    "optimizer",
+    "other",
+)
 
 
 @dataclass(frozen=True)
@@ -41,6 +52,11 @@ class PlanResult:
     mfu: float
     tokens_per_s: float
     parts_s: Mapping[str, float]
+
+    def against(self, best: PlanResult) -> dict[str, float]:
+        """Seconds by which each part of the step is longer (negative: shorter) than in another plan, largest first."""
+        gaps = {name: seconds - best.parts_s[name] for name, seconds in self.parts_s.items()}
+        return dict(sorted(gaps.items(), key=lambda item: -abs(item[1])))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data."""
@@ -79,12 +95,17 @@ class TrainResult:
     interruptions_per_day: Array
     energy_j: Array
     cost_usd: Array
+    spare_nodes: Array
+    slow_loss: Array
     memory_bytes: Mapping[str, float]
     room_bytes: float
     stack: str
     spread: float
     points: int
     cards: tuple[str, ...]
+    imbalance: float
+    samples: int | None
+    seed: int
     assumed: tuple[str, ...] = field(default=())
 
     def quantiles(self, name: str) -> tuple[float, float, float]:
@@ -95,16 +116,15 @@ class TrainResult:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data: quantiles in place of samples."""
-        names = ("step_time_s", "tokens_per_s", "goodput", "days", "interruptions_per_day", "energy_j", "cost_usd")
-        out: dict[str, Any] = {
-            "model": self.model,
-            "on": self.on,
-            "chip": self.chip,
-            "chips": self.chips,
-            "tokens": self.tokens,
-            "seq_len": self.seq_len,
-            "global_batch": self.global_batch,
-            "precision": self.precision,
+        names = (
+            "step_time_s", "tokens_per_s", "goodput", "days", "interruptions_per_day", "spare_nodes", "slow_loss",
+            "energy_j", "cost_usd",
+        )  # fmt: skip
+        inputs = (
+            "model", "on", "chip", "chips", "tokens", "seq_len", "global_batch", "precision", "imbalance", "samples",
+            "seed",
+        )  # fmt: skip
+        out: dict[str, Any] = {name: getattr(self, name) for name in inputs} | {
             "plan": self.plan.to_dict(),
             "plans_tried": self.tried,
             "plans_fitting": self.fitting,
@@ -115,7 +135,7 @@ class TrainResult:
             for k, v in self.mfu.items()
         }
         out["memory_gib"] = {k: v / GIB for k, v in self.memory_bytes.items()} | {"room": self.room_bytes / GIB}
-        out["best"] = [r.to_dict() for r in self.best]
+        out["best"] = [r.to_dict() | {"against_best_s": r.against(self.best[0])} for r in self.best]
         out["pareto"] = [r.to_dict() for r in self.pareto]
         return out | {
             "stack": self.stack,
@@ -237,10 +257,10 @@ def _answer(
     """The answer around the fastest plan, drawn over samples."""
     place, how, best = asked.place, asked.how, results[0]
     ratio = _peak_ratios(place, asked.dtype, samples, seed)
-    drawn = _sampled(asked, best, ratio, samples, seed)
-    rate = asked.global_batch * asked.seq_len / drawn
+    steps = _sampled(asked, best, ratio, samples, seed)
+    rate = asked.global_batch * asked.seq_len / steps
     peak = _peak(place, asked.dtype) * ratio[gemm_dtype(place.acc, asked.dtype)] * asked.ranks
-    goodput, days, interruptions, energy, cost = _life(place, asked.chips, asked.tokens, rate, samples, seed)
+    life = _life(place, asked.chips, asked.tokens, rate, samples, seed)
     mem = memory(asked.shape, best.plan, asked.seq_len)
     return TrainResult(
         model=asked.shape.id,
@@ -256,20 +276,19 @@ def _answer(
         pareto=tuple(_pareto(results)),
         tried=tried,
         fitting=fitting,
-        step_time_s=drawn,
+        step_time_s=steps,
         tokens_per_s=rate,
         mfu={name: rate * flops / peak for name, flops in _flops(asked.shape, asked.seq_len).items()},
-        goodput=goodput,
-        days=days,
-        interruptions_per_day=interruptions,
-        energy_j=energy,
-        cost_usd=cost,
+        **life,
         memory_bytes={n: float(getattr(mem, n)) for n in MEMORY},
         room_bytes=place.memory_bytes,
         stack=how.stack,
         spread=how.spread,
         points=how.points,
         cards=how.cards,
+        imbalance=asked.imbalance,
+        samples=samples,
+        seed=seed,
         assumed=asked.assumed,
     )
 
@@ -356,9 +375,29 @@ def _given(plan: str | Plan, asked: Asked) -> Plan:
     if need > room:
         raise InfeasibleError(
             f"{chosen} needs {need / GIB:.1f} GiB of {room / GIB:.1f} GiB on its heaviest stage",
-            "more pp or tp, recompute=full, or zero=1 over more ranks; without --plan the search finds one",
+            _instead(asked, chosen, room),
         )
     return chosen
+
+
+def _instead(asked: Asked, plan: Plan, room: float) -> str:
+    """Plans that fit: the given one with a single change where one helps, and the best that the search finds."""
+    changes = (
+        {"recompute": RECOMPUTE.index("selective")},
+        {"recompute": RECOMPUTE.index("full")},
+        {"zero": 1},
+        {"zero": 2},
+        {"zero": 3},
+        {"offload": plan.offload | 1},
+        {"offload": 2 ** len(OFFLOADS) - 1},
+    )
+    tried = (replace(plan, **change) for change in changes)
+    near = next((p for p in tried if p != plan and float(memory(asked.shape, p, asked.seq_len).total) <= room), None)
+    try:
+        found = f"without --plan the search finds {_candidates(asked, None, None)[0][0]}"
+    except InfeasibleError as error:
+        found = f"no plan of the search fits either: {error.nearest}"
+    return f'--plan "{near}"; {found}' if near else found
 
 
 def _results(asked: Asked, plans: list[Plan]) -> list[PlanResult]:
@@ -468,37 +507,30 @@ def _peak(place: Machine, dtype: str) -> float:
     return float(place.acc.peaks[gemm_dtype(place.acc, dtype)])
 
 
-def _life(
-    place: Machine, chips: int, tokens: float, rate: Array, samples: int | None, seed: int
-) -> tuple[Array, Array, Array, Array, Array]:
-    """Goodput, days, interruptions per day, energy and cost of the whole job."""
-    card = reliability_card(place.chip)
-    up = availability(card, chips, samples, seed)
+def _life(place: Machine, chips: int, tokens: float, rate: Array, samples: int | None, seed: int) -> dict[str, Array]:
+    """What the whole job takes: useful share of the time, days, interruptions, spare nodes, energy and cost."""
+    card, chip = reliability_card(place.chip), get("chip", place.chip)
+    up = availability(card, chips, samples, seed, max(place.node // place.dies, 1))
     seconds = tokens / rate / up.goodput
-    chip = get("chip", place.chip)
 
-    def value(number: Number, name: str) -> Any:
-        if samples is None:
-            return float(number)
-        from wafer2token.evidence.sampling import draw
-
-        return draw(number, name, samples, seed)
-
-    def of(name: str) -> Any:
-        return value(getattr(card, name), f"reliability.{name}")
+    def of(name: str) -> Array:
+        return drawn(getattr(card, name), f"reliability.{card.id}.{name}", samples, seed)
 
     nan = np.full_like(seconds, np.nan)
     power = (
-        value(chip.tdp, f"chip.{chip.id}.tdp") * of("host_power") * of("overhead_power") * chips if chip.tdp else nan
+        drawn(chip.tdp, f"chip.{chip.id}.tdp", samples, seed) * of("host_power") * of("overhead_power") * chips
+        if chip.tdp
+        else nan
     )
     energy = power * seconds
-    capital = value(chip.price, f"chip.{chip.id}.price") * of("host_cost") * chips if chip.price else nan
-    cost = capital * seconds * (1 / of("life") + of("running_cost")) + energy * of("electricity")
-    shape = np.shape(seconds)
-    return (
-        np.broadcast_to(up.goodput, shape),
-        seconds / DAY_S,
-        np.broadcast_to(up.rate_per_day, shape),
-        np.broadcast_to(energy, shape),
-        np.broadcast_to(cost, shape),
-    )
+    capital = drawn(chip.price, f"chip.{chip.id}.price", samples, seed) * of("host_cost") * chips if chip.price else nan
+    values = {
+        "goodput": up.goodput,
+        "days": seconds / DAY_S,
+        "interruptions_per_day": up.rate_per_day,
+        "spare_nodes": up.spare_nodes,
+        "slow_loss": up.slow_loss,
+        "energy_j": energy,
+        "cost_usd": capital * seconds * (1 / of("life") + of("running_cost")) + energy * of("electricity"),
+    }
+    return {name: np.broadcast_to(value, np.shape(seconds)) for name, value in values.items()}

@@ -30,6 +30,7 @@ def complete(w: World, r: int, i: int, at: float) -> None:
     """Request i has all its tokens."""
     w.trip[i].finish = at
     w.trip[i].status = DONE
+    w.release[w.tally[DONE_N] % w.release.shape[0]] = at
     w.tally[DONE_N] += 1
     w.tally[INFLIGHT] -= 1
 
@@ -157,7 +158,9 @@ def advance(w: World, r: int, steps: int, until: float) -> None:
         if steps > 1:
             note_gap(w, gap, float((steps - 1) * w.fleet[r].batch))
         w.fleet[r].stall = 0.0
-        w.fleet[r].used += growth(w, r, steps)
+        grown = growth(w, r, steps)
+        w.fleet[r].used += grown
+        w.fleet[r].taken += grown
         w.fleet[r].context += w.knobs.gain * steps * w.fleet[r].batch
         w.fleet[r].step += steps
         w.fleet[r].steps_run += steps
