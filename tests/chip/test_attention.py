@@ -19,7 +19,7 @@ from wafer2token.chip.fits import attention_format
 from wafer2token.chip.kernels import VECTOR, attention_index_time, linear_attention_time
 
 PREFILL = PrefillFit(1e-5, 2e-6, 0.65, 0.4, 0.3, 1.5, 0.4, 0.1, 0.0, 0.0)
-DECODE = DecodeFit(6e-6, 2e-6, 2e-6, 0.0, 0.4, 0.9, 1.5, 3.0, 0.3, 1.5, 30.0, 16.0, 64.0, 1.0, 1024.0)
+DECODE = DecodeFit(6e-6, 2e-6, 2e-6, 0.0, 1e-7, 0.4, 0.9, 1.5, 3.0, 0.3, 1.5, 30.0, 16.0, 64.0, 1.0, 1024.0)
 VECTORS = replace(DECODE, rows=1.0, step=16.0, start=1e-6, share=2.0)
 H100 = accelerator("h100_sxm")
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 
-_TIMES = frozenset({"floor", "start", "token", "reduction", "regroup", "eager", "replay", "launch", "hop", "knee", "doubling", "per_block", "dispatch_launch", "combine_launch", "exchange_launch", "exchange_hop", "exchange_knee", "switch_latency", "latency"})  # fmt: skip
+_TIMES = frozenset({"floor", "start", "token", "beat", "reduction", "regroup", "eager", "replay", "launch", "hop", "knee", "doubling", "per_block", "dispatch_launch", "combine_launch", "exchange_launch", "exchange_hop", "exchange_knee", "switch_latency", "latency"})  # fmt: skip
 _SIZES: frozenset[str] = frozenset()
 
 

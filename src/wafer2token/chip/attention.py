@@ -59,6 +59,7 @@ class DecodeFit:
         start: seconds that one sequence and key head costs the compute unit that runs it, whatever its length.
         reduction: seconds that joining the parts of a split cache costs.
         regroup: seconds that reordering the queries of several key heads costs.
+        beat: seconds that a unit needs for one step of the cache and one block of query rows beside the arithmetic.
         compute: share of the dense peak.
         memory: share of the memory bandwidth that a long stream reaches.
         share: bandwidth that one unit reaches alone, over its even share of the whole.
@@ -77,6 +78,7 @@ class DecodeFit:
     start: float
     reduction: float
     regroup: float
+    beat: float
     compute: float
     memory: float
     share: float
@@ -156,7 +158,7 @@ def cache_tiles(fit: DecodeFit, kv_len: Array, window: Array) -> Array:
     return np.minimum(np.ceil(kv_len / fit.step), np.ceil(np.minimum(kv_len, window) / fit.step) + 1.0)
 
 
-def decode_seconds(fit: DecodeFit, tasks: Array, tiles: Array, tile_bytes: Array, tile_flops: Array, traffic: Array,
+def decode_seconds(fit: DecodeFit, tasks: Array, tiles: Array, tile_bytes: Array, blocks: Array, block_flops: Array, traffic: Array,
                    reorder: Array, peak: Array, bandwidth: Array, units: float) -> Array:  # fmt: skip
     """Time of attention of a few new tokens per sequence over its cache [s].
 
@@ -168,7 +170,8 @@ def decode_seconds(fit: DecodeFit, tasks: Array, tiles: Array, tile_bytes: Array
         tasks: sequences times key heads.
         tiles: steps of the cache that one task reads.
         tile_bytes: bytes of one of them [B].
-        tile_flops: arithmetic on one of them, query rows padded to ``fit.rows`` [FLOP].
+        blocks: blocks of ``fit.rows`` query rows of one task.
+        block_flops: arithmetic of one of them on one step of the cache [FLOP].
         traffic: bytes that all tasks together read and write in memory [B].
         reorder: 1 where the queries of several key heads have to be put in order first, else 0.
         peak, bandwidth, units: of the chip.
@@ -176,7 +179,7 @@ def decode_seconds(fit: DecodeFit, tasks: Array, tiles: Array, tile_bytes: Array
     parts = np.clip(fit.spread * units / tasks, 1.0, np.minimum(tiles, fit.splits))
     waves = tasks * parts / units
     whole = np.maximum(waves + fit.quantisation * (np.ceil(waves) - waves), 1.0)
-    tile = units * (tile_bytes / (fit.share * bandwidth) + tile_flops / (fit.compute * peak))
+    tile = tile_bytes * units / (fit.share * bandwidth) + blocks * (fit.beat + block_flops * units / (fit.compute * peak))
     busy = whole * (fit.start + tiles / parts * tile)
     join = fit.reduction * np.clip(tiles / PAIR - 0.5, 0.0, 1.0) + fit.regroup * reorder
     return np.asarray(fit.floor + join + overlapped(busy, traffic / (fit.memory * bandwidth), fit.overlap))

@@ -179,11 +179,11 @@ def attention_decode_time(
     peak, bandwidth = lead(acc.peak(dtype), ndim), lead(acc.hbm_bytes_per_s, ndim)
 
     def seconds(fit: DecodeFit, walks: Any) -> Array:
-        padded = np.ceil(q * h / walks / fit.rows) * fit.rows
+        blocks = np.ceil(q * h / walks / fit.rows)
         tiles = cache_tiles(fit, kv, seen)
         traffic = b * (hk * np.minimum(kv, tiles * fit.step) * stored + q * h * (dq + dv) * OUTPUT_BYTES)
         return decode_seconds(
-            fit, b * walks, tiles, fit.step * stored, 2.0 * padded * fit.step * (dq + dv), traffic,
+            fit, b * walks, tiles, fit.step * stored, blocks, 2.0 * fit.rows * fit.step * (dq + dv), traffic,
             (b > 1) & (hk > 1) & (h > hk), peak, bandwidth, acc.units,
         )  # fmt: skip
 
