@@ -179,7 +179,9 @@ def decode_seconds(fit: DecodeFit, tasks: Array, tiles: Array, tile_bytes: Array
     parts = np.clip(fit.spread * units / tasks, 1.0, np.minimum(tiles, fit.splits))
     waves = tasks * parts / units
     whole = np.maximum(waves + fit.quantisation * (np.ceil(waves) - waves), 1.0)
-    tile = tile_bytes * units / (fit.share * bandwidth) + blocks * (fit.beat + block_flops * units / (fit.compute * peak))
+    tile = tile_bytes * units / (fit.share * bandwidth) + blocks * (
+        fit.beat + block_flops * units / (fit.compute * peak)
+    )
     busy = whole * (fit.start + tiles / parts * tile)
     join = fit.reduction * np.clip(tiles / PAIR - 0.5, 0.0, 1.0) + fit.regroup * reorder
     return np.asarray(fit.floor + join + overlapped(busy, traffic / (fit.memory * bandwidth), fit.overlap))

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from wafer2token.catalog import get
 from wafer2token.chip.attention import ANY_GROUP, DecodeFit, cache_tiles, decode_seconds, index_seconds, prefill_seconds
 from wafer2token.chip.fits import attention_format
 from wafer2token.chip.formats import stored_bytes
 from wafer2token.chip.machine import Accelerator, lead
-from wafer2token.chip.matmul import matmul_seconds
+from wafer2token.chip.matmul import held_share, matmul_seconds
 from wafer2token.chip.recurrent import recurrent_seconds
 from wafer2token.chip.streaming import stream_seconds
 from wafer2token.evidence.errors import InputError, Problem, unknown
@@ -26,15 +27,19 @@ VECTOR = "attention_decode_vector"
 """Decode kernels without matrix units, which serve the groups of query heads that others leave out."""
 INDEX_FORMAT = "fp8"
 """The data type in which kernels of a sparse index have been measured; its shares of peak serve the others."""
+PASSES = 7.0
+"""Operations per element of a state and token of a gated delta rule: decay, read by key, rank-one write, read by query."""
 SCORE_BYTES, STATE_BYTES = 4.0, 4.0
 """Bytes of one score of a sparse index, and of one element of a recurrent state: both are kept in 32 bits."""
+WIDE_BYTES = 2.0
+"""Bytes of one activation before it is cast to a narrow format."""
 OUTPUT_BYTES = 2.0
 """Bytes of one output element: products accumulate wide and are written in 16 bits."""
 
 
 def matmul_time(
     acc: Accelerator, m: Floats, n: Floats, k: Floats, dtype: str = "bf16", groups: Floats = 1,
-    weight_dtype: str | None = None, graph: bool = True,
+    weight_dtype: str | None = None, graph: bool = True, copies: Floats | None = None,
 ) -> Array:  # fmt: skip
     """Time of ``groups`` products C[m,n] = A[m,k] B[k,n] in one kernel [s]; arguments broadcast.
 
@@ -45,16 +50,18 @@ def matmul_time(
         groups: independent products of this size (a batched product).
         weight_dtype: data type in which B is stored; ``dtype`` when None.
         graph: replayed from a captured graph; False adds the host's launch of one operator.
+        copies: how a benchmark repeats the call: copies of B that it cycles through, so that small ones are still in
+            the last-level cache. None is the run of a model: other layers have evicted B.
 
     Raises:
         InputError: a size below 1, or a data type that the chip lacks.
     """
-    return _product(acc, "gemm", m, n, k, dtype, groups, weight_dtype, graph)
+    return _product(acc, "gemm", m, n, k, dtype, groups, weight_dtype, graph, copies)
 
 
 def grouped_matmul_time(
     acc: Accelerator, tokens_per_expert: Floats, experts: Floats, n: Floats, k: Floats, dtype: str = "bf16",
-    weight_dtype: str | None = None, graph: bool = True,
+    weight_dtype: str | None = None, graph: bool = True, copies: Floats | None = None,
 ) -> Array:  # fmt: skip
     """Time of one product per expert in one kernel [s]; arguments broadcast.
 
@@ -63,32 +70,63 @@ def grouped_matmul_time(
         tokens_per_expert: mean rows per expert; below 1 only that share of the experts is read.
         experts: experts on this chip.
         n, k: columns and inner size of each expert.
-        dtype, weight_dtype, graph: as in `matmul_time`.
+        dtype, weight_dtype, graph, copies: as in `matmul_time`.
     """
     tokens = positive("tokens_per_expert", tokens_per_expert, least=0.0)
     return _product(
         acc, "grouped_gemm", np.maximum(tokens, 1.0), n, k, dtype,
-        np.asarray(experts, float) * np.minimum(tokens, 1.0), weight_dtype, graph,
+        np.asarray(experts, float) * np.minimum(tokens, 1.0), weight_dtype, graph, copies,
     )  # fmt: skip
+
+
+def experts_time(acc: Accelerator, sizes: Mapping[str, Any], dtype: str, weight_dtype: str | None = None) -> Array:
+    """Time of a grouped product, or of the two of a mixture of experts where ``sizes`` has ``down_k`` [s].
+
+    Args:
+        acc: the accelerator.
+        sizes: ``tokens_per_expert``, ``experts``, ``n``, ``k``; ``down_k``: inner size of the second product, which has
+            ``k`` columns; ``copies`` of the weights of both that a benchmark cycles through.
+        dtype, weight_dtype: as in `matmul_time`.
+    """
+    tokens, experts, n, k = (sizes[c] for c in ("tokens_per_expert", "experts", "n", "k"))
+    copies = sizes.get("copies")
+    if "down_k" not in sizes:
+        return grouped_matmul_time(acc, tokens, experts, n, k, dtype, weight_dtype, copies=copies)
+    down = sizes["down_k"]
+    up, both = (None, None) if copies is None else (copies * (1.0 + down / n), copies * (1.0 + n / down))
+    first = grouped_matmul_time(acc, tokens, experts, n, k, dtype, weight_dtype, copies=up)
+    return np.asarray(first + grouped_matmul_time(acc, tokens, experts, k, down, dtype, weight_dtype, copies=both))
 
 
 def _product(
     acc: Accelerator, family: str, m: Floats, n: Floats, k: Floats, dtype: str, groups: Floats,
-    weight_dtype: str | None, graph: bool,
+    weight_dtype: str | None, graph: bool, copies: Floats | None,
 ) -> Array:  # fmt: skip
     rows, columns, inner = (positive(name, value) for name, value in (("m", m), ("n", n), ("k", k)))
     many = positive("groups", groups, least=0.0)
-    ndim = max(np.ndim(v) for v in (rows, columns, inner, many))
+    sets = 0.0 if copies is None or math.isnan(acc.cache_bytes) else positive("copies", copies)
+    ndim = max(np.ndim(v) for v in (rows, columns, inner, many, sets))
     act, weight = stored_bytes(dtype), stored_bytes(weight_dtype or dtype)
     peak, bandwidth = lead(acc.peak(dtype), ndim), lead(acc.hbm_bytes_per_s, ndim)
     fit = acc.fit(family, dtype).values
 
-    def seconds(m: Any, n: Any, k: Any, g: Any) -> Array:
+    def seconds(m: Any, n: Any, k: Any, g: Any, c: Any) -> Array:
         weights, activations = g * weight * k * n, g * (act * m * k + OUTPUT_BYTES * m * n)
-        return matmul_seconds(fit, m, n, k, g, peak, bandwidth, acc.units, weights, activations)
+        held = _held(acc, c, weights, activations) if np.ndim(c) or c else None
+        narrowed = g * m * np.maximum(k, fit.cast_row) * (WIDE_BYTES + act) if fit.cast < math.inf else 0.0
+        return matmul_seconds(fit, m, n, k, g, peak, bandwidth, acc.units, weights, activations, held, narrowed)
 
     together = seconds if acc.samples is not None else _in_blocks(seconds)
-    return _finished(acc, family, dtype, together(rows, columns, inner, many), ndim, graph)
+    return _finished(acc, family, dtype, together(rows, columns, inner, many, sets), ndim, graph)
+
+
+def _held(acc: Accelerator, copies: Any, weights: Array, activations: Array) -> tuple[Array, Array]:
+    """Shares of the weights and of the activations that the last-level cache holds when a benchmark repeats a call."""
+    edge = float(get("calibration", "last_level_cache").ratios["edge"])
+    return (
+        held_share(copies * weights + activations, acc.cache_bytes, edge),
+        held_share(weights + activations, acc.cache_bytes, edge),
+    )
 
 
 def _in_blocks(function: Callable[..., Array]) -> Callable[..., Array]:
@@ -199,7 +237,7 @@ def attention_decode_time(
 
 def attention_index_time(
     acc: Accelerator, batch: Floats, q_len: Floats, kv_len: Floats, heads: Floats, qk_dim: Floats, dtype: str = "fp8",
-    kv_dtype: str | None = None, graph: bool = True,
+    kv_dtype: str | None = None, graph: bool = True, ratio: Floats = 1,
 ) -> Array:  # fmt: skip
     """Time of the scores of a sparse index, later keys skipped [s]; arguments broadcast.
 
@@ -209,12 +247,16 @@ def attention_index_time(
         heads, qk_dim: of the index.
         dtype, kv_dtype: of the arithmetic and of the stored keys.
         graph: as in `matmul_time`.
+        ratio: tokens that share one key.
     """
     b, q, h, d = (positive(name, value) for name, value in (("batch", batch), ("q_len", q_len), ("heads", heads), ("qk_dim", qk_dim)))  # fmt: skip
     kv = np.maximum(positive("kv_len", kv_len), q)
-    ndim = max(np.ndim(v) for v in (b, q, kv, h, d))
-    pairs = b * q * (kv - (q - 1.0) / 2.0)
-    traffic = b * (kv * d * stored_bytes(kv_dtype or dtype) + q * h * d * stored_bytes(dtype)) + SCORE_BYTES * pairs
+    every = positive("ratio", ratio)
+    ndim = max(np.ndim(v) for v in (b, q, kv, h, d, every))
+    pairs = b * q * (kv - (q - 1.0) / 2.0) / every
+    traffic = (
+        b * (kv / every * d * stored_bytes(kv_dtype or dtype) + q * h * d * stored_bytes(dtype)) + SCORE_BYTES * pairs
+    )
     time = index_seconds(
         acc.fit("attention_index", INDEX_FORMAT).values, 2.0 * pairs * h * d, traffic, lead(acc.peak(dtype), ndim),
         lead(acc.hbm_bytes_per_s, ndim),
@@ -224,7 +266,7 @@ def attention_index_time(
 
 def linear_attention_time(
     acc: Accelerator, batch: Floats, q_len: Floats, heads: Floats, qk_dim: Floats, v_dim: Floats, dtype: str = "bf16",
-    graph: bool = True,
+    graph: bool = True, passes: float = PASSES,
 ) -> Array:  # fmt: skip
     """Time of a gated delta rule, in chunks or token by token, whichever is faster [s]; arguments broadcast.
 
@@ -235,6 +277,7 @@ def linear_attention_time(
         qk_dim, v_dim: sizes of a state.
         dtype: of queries, keys and values; the states are kept in 32 bits.
         graph: as in `matmul_time`.
+        passes: operations per element of a state and token; recurrences without a delta rule have fewer.
     """
     b, q, h, dq, dv = (
         positive(name, value)
@@ -245,7 +288,13 @@ def linear_attention_time(
     states = 2.0 * STATE_BYTES * b * h * dq * dv
     rows = 2.0 * b * h * (dq + dv) * stored_bytes(dtype)
     chunks = recurrent_seconds(
-        acc.fit("linear_prefill", "bf16").values, b * h, q, dq * dv, states + q * rows, bandwidth, acc.units
+        acc.fit("linear_prefill", "bf16").values,
+        b * h,
+        q,
+        dq * dv * passes / PASSES,
+        states + q * rows,
+        bandwidth,
+        acc.units,
     )
     single = stream_seconds(acc.fit("linear_decode").values, q * (states + rows), q, bandwidth)
     return _finished(acc, "linear_prefill", "bf16", np.minimum(chunks, single), ndim, graph)

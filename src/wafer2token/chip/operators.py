@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from wafer2token.chip.formats import computed_in
 from wafer2token.chip.kernels import (
+    PASSES,
     attention_decode_time,
     attention_index_time,
     attention_prefill_time,
@@ -89,26 +90,19 @@ def _decode(acc: Accelerator, op: Any, graph: bool) -> Array:
 def _index(acc: Accelerator, op: Any, graph: bool) -> Array:
     a = op.args
     return attention_index_time(
-        acc,
-        a["batch"],
-        _least_one(a["q_len"]),
-        a["kv_len"],
-        a["heads"],
-        a["qk_dim"],
-        computed_in(_dtype(op)),
-        _cache(op),
-        graph,
-    )
+        acc, a["batch"], _least_one(a["q_len"]), a["kv_len"], a["heads"], a["qk_dim"], computed_in(_dtype(op)), _cache(op),
+        graph, a.get("ratio", 1),
+    )  # fmt: skip
 
 
 def _linear(acc: Accelerator, op: Any, graph: bool) -> Array:
+    """Recurrent states: gated delta rules as measured, others by their operations; backward makes the states again."""
     a = op.args
     time = linear_attention_time(
-        acc, a["batch"], _least_one(a["q_len"]), _least_one(a["heads"]), a["qk_dim"], a["v_dim"], _dtype(op), graph
-    )
-    return (
-        time * acc.fit("attention_backward").values.ratio if getattr(op, "direction", "forward") == "backward" else time
-    )
+        acc, a["batch"], _least_one(a["q_len"]), _least_one(a["heads"]), a["qk_dim"], a["v_dim"], _dtype(op), graph,
+        a.get("passes", PASSES),
+    )  # fmt: skip
+    return time * (3.0 if getattr(op, "direction", "forward") == "backward" else 1.0)
 
 
 def _streaming(acc: Accelerator, op: Any, graph: bool) -> Array:

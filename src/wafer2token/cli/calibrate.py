@@ -34,13 +34,15 @@ from wafer2token.cli.output import emit, formats
 @click.option("--operators", type=click.Path(), help="Points of expert dispatch and combine (YAML or JSON).")
 @click.option("--collective-points", type=click.Path(), multiple=True, help="Table with block copies (docs/points.md).")
 @click.option("--experts", is_flag=True, help="Also the fused mixtures of experts of aiconfigurator.")
+@click.option("--family", "families", multiple=True, help="Fit this kernel family only (gemm, grouped_gemm, attention_decode, ...).")
+@click.option("--leave-out", is_flag=True, help="Write nothing: leave every die out in turn and predict its chips from the others.")
 @click.option("--as-of", type=click.DateTime(["%Y-%m-%d"]), help="Date on the cards; today by default.")
 @formats
 def command(
     kind: str | None, run: str | None, model: str | None, on: str | None, plan: str | None, stack: str | None,
     rate: float | None, concurrency: int | None, out: str, aiconfigurator: str | None, points: tuple[str, ...], vidur: tuple[str, ...], msmodeling: str | None,
     nccl_tests: tuple[str, ...], operators: str | None, collective_points: tuple[str, ...], experts: bool,
-    as_of: datetime | None, fmt: str | None,
+    families: tuple[str, ...], leave_out: bool, as_of: datetime | None, fmt: str | None,
 ) -> None:  # fmt: skip
     """Fit one parameter set per chip, stack and kernel family, and write them as cards with their errors.
 
@@ -61,8 +63,14 @@ def command(
     result = calibrate(
         kind, out, aiconfigurator, points, vidur, msmodeling, nccl_tests, operators, collective_points, experts,
         as_of.date() if as_of else None,
-        report=lambda line: click.echo(line, err=True),
+        report=lambda line: click.echo(line, err=True), families=families, leave_out=leave_out,
     )  # fmt: skip
+    if leave_out:
+        columns = {"chip": "left out", "stack": "stack", "family": "family", "dtype": "type", "points": "points", "error": "mean error",
+                   "language_models": "shapes of language models", "held": "in the 80% interval"}  # fmt: skip
+        shown = [r | {k: f"{r[k]:.1%}" for k in ("error", "language_models", "held")} for r in result.left_out]
+        emit(shown, columns, "every chip under the parameters of other dies", fmt, result.to_dict())
+        return
     emit([{"file": f} for f in result.files], {"file": "cards written"}, "", fmt, result.to_dict())
 
 

@@ -49,8 +49,9 @@ def _range(values: Sequence[float] | np.ndarray, unit: str) -> str:
     return interval([float(x) for x in np.percentile(values, QUANTILES)], unit)
 
 
-def _rows(results: Sequence[PlanResult]) -> Table:
+def _rows(results: Sequence[PlanResult], chips: bool = False) -> Table:
     columns = (
+        *([Column("ranks", "ranks", kind="number")] if chips else []),
         Column("plan", "plan"),
         Column("step", "step", "s", "number"),
         Column("mfu", "MFU, causal", "%", "number"),
@@ -60,6 +61,7 @@ def _rows(results: Sequence[PlanResult]) -> Table:
     rows = [
         {
             "plan": plan_words(r.plan.to_dict()),
+            "ranks": r.plan.ranks,
             "step": r.step_time_s,
             "mfu": r.mfu,
             "memory": r.memory_bytes / GIB,
@@ -81,8 +83,8 @@ def _plans(result: TrainResult) -> Section:
 
 
 def _frontier(result: TrainResult) -> Section:
-    text = "Plans that no other plan beats in both time and memory."
-    return Section("frontier", "Time against memory", text, table=_rows(result.pareto))
+    text = "Plans that no other beats in time, memory and chips; those on fewer chips run the same batch."
+    return Section("frontier", "Time against memory and chips", text, table=_rows(result.pareto, chips=True))
 
 
 def _pipeline(best: PlanResult) -> Section:

@@ -19,6 +19,7 @@ from .machine import Site, chip_of, site
 from .memory import Memory, memory
 from .money import cost_per_chip_s, usd_per_mtok
 from .plan import Plan, checked
+from .spread import widened
 from .steptime import decode_step_time, prefill_step_time
 
 F = NDArray[np.float64]
@@ -116,11 +117,11 @@ def steady_state(
     best = _best(shape, centre, plans, isl, osl, slo_tpot_s)
     place = site(on, stack, samples, seed) if samples is not None else centre
     room = memory(shape, best, place.hbm_bytes, isl + osl)
-    batch, tpot, bound = best_batch(shape, place, best, isl, osl, slo_tpot_s)
+    batch, tpot, bound = best_batch(shape, place, best, isl, osl, slo_tpot_s, seed)
     ok = batch > 0
     decode = np.where(ok, batch / np.where(ok, tpot, 1.0), 0.0) * place.ranks_per_chip / (best.tp * best.pp)
     filling = prefill_plan(best)
-    prefill, prefill_bound = _prefill_rate(shape, place, filling, isl, prefix_hit, cache_link)
+    prefill, prefill_bound = _prefill_rate(shape, place, filling, isl, prefix_hit, cache_link, seed)
     money = cost_per_chip_s(place.chip, place.system, samples, seed)
     with np.errstate(divide="ignore", invalid="ignore"):
         paid_in, paid_out = usd_per_mtok(money, prefill), usd_per_mtok(money, np.where(ok, decode, np.nan))
@@ -220,7 +221,7 @@ def _tpot(shape: ModelShape, place: Site, plan: Plan, batch: F, isl: int, osl: i
     return np.asarray(step.total / plan.tokens_per_step)
 
 
-def best_batch(shape: ModelShape, place: Site, plan: Plan, isl: int, osl: int, slo: float) -> tuple[F, F, str]:
+def best_batch(shape: ModelShape, place: Site, plan: Plan, isl: int, osl: int, slo: float, seed: int = 0) -> tuple[F, F, str]:
     """(sequences per attention replica, time per token [s], what bounds it): the largest batch within limit and memory.
 
     Arrays [samples]; 0 where not even one sequence keeps the limit.
@@ -232,6 +233,7 @@ def best_batch(shape: ModelShape, place: Site, plan: Plan, isl: int, osl: int, s
     tpot = np.atleast_2d(np.asarray(step.total / plan.tokens_per_step))
     samples = max(len(tpot), len(most))
     tpot = np.broadcast_to(tpot, (samples, len(grid)))
+    tpot = tpot * widened(tpot[:, len(grid) // 2], "decode", "disaggregated", seed)[:, None]
     limit = np.broadcast_to(most, samples)
     batch = np.array([_crossing(grid, row, slo) for row in tpot])
     batch = np.where(limit >= 1, np.minimum(batch, limit), 0.0)
@@ -251,13 +253,14 @@ def _crossing(grid: F, tpot: F, slo: float) -> float:
     return float(grid[i] + (grid[i + 1] - grid[i]) * (slo - tpot[i]) / (tpot[i + 1] - tpot[i]))
 
 
-def _prefill_rate(shape: ModelShape, place: Site, plan: Plan, isl: int, prefix_hit: float, cache_link: float) -> tuple[F, str]:
+def _prefill_rate(shape: ModelShape, place: Site, plan: Plan, isl: int, prefix_hit: float, cache_link: float, seed: int = 0) -> tuple[F, str]:
     """Prompt tokens per second and chip (cached ones counted), every rank busy with prompts of about 16k tokens a step."""
     new = isl * (1.0 - prefix_hit)
     prompts = max(PROMPT_TOKENS / isl, 1.0) * plan.dp
     q = min(new, PROMPT_TOKENS)
     step = prefill_step_time(shape, place.machine, plan, np.array([prompts]), np.array([q]), np.array([isl - q]) if q < new else np.array([isl - new]))
-    total = np.asarray(step.total)[..., 0]
+    total = np.atleast_1d(np.asarray(step.total)[..., 0])
+    total = total * widened(total, "prefill", "disaggregated", seed)
     tokens = prompts * q / (1.0 - prefix_hit)
     loaded = tokens * prefix_hit * kv_bytes_per_token(shape, dtype_bytes(plan.kv)) / plan.dp / plan.tp
     total = total + loaded / cache_link

@@ -117,7 +117,8 @@ def prefill_step_time(
 def _operators(shape: ModelShape, plan: Plan, phase: str, batch: Any, q: Any, kv: Any, tokens: Any, mtp: bool = False) -> list[Op]:
     return operators(
         shape, phase, tokens, batch, q, kv, plan.tp, plan.ep, weight_dtype=plan.weights, act_dtype=plan.activations,
-        kv_dtype=plan.kv, expert_tp=plan.expert_tp, expert_dtype=plan.experts, imbalance=plan.imbalance, mtp=mtp,
+        kv_dtype=plan.kv, expert_tp=plan.expert_tp, expert_dtype=plan.experts,
+        imbalance=plan.imbalance_at(shape, np.asarray(tokens) * plan.dp), mtp=mtp,
     )  # fmt: skip
 
 
@@ -227,7 +228,7 @@ def _with_drafts(shape: ModelShape, machine: Machine, plan: Plan, own: F, kv: F,
     """Add the making of the draft tokens: one pass of the drafting layer per token."""
     call = make_pass(
         "decode", own, own, 1, kv, plan.tp, plan.ep, weight_dtype=plan.weights, act_dtype=plan.activations,
-        kv_dtype=plan.kv, expert_tp=plan.expert_tp, expert_dtype=plan.experts, imbalance=plan.imbalance,
+        kv_dtype=plan.kv, expert_tp=plan.expert_tp, expert_dtype=plan.experts, imbalance=plan.imbalance_at(shape, own * plan.dp),
     )  # fmt: skip
     ops = nextn_operators(shape, call) if shape.num_nextn_predict_layers else _draft_operators(shape, call)
     extra = _timed(machine, plan, ops, own, own.shape)
@@ -237,7 +238,7 @@ def _with_drafts(shape: ModelShape, machine: Machine, plan: Plan, own: F, kv: F,
 
 def _draft_operators(shape: ModelShape, call: Any) -> list[Op]:
     """A draft head of one attention layer and one output head (EAGLE), for models without layers of their own."""
-    kinds = [k for k in layer_kinds(shape) if k.attention != "linear"]
+    kinds = [k for k in layer_kinds(shape) if k.attends]
     dense = next((k for k in kinds if k.mlp == "dense"), kinds[0])
     return layer_operators(shape, dense, call) + head_operators(shape, call)
 

@@ -15,7 +15,7 @@ import numpy as np
 from wafer2token import fabric as links
 from wafer2token.train.plan import CONTEXT_KINDS, Plan, PlanTable
 from wafer2token.train.stage import Held
-from wafer2token.workload import LayerKind, ModelShape
+from wafer2token.workload import LayerKind, ModelShape, of_layer
 
 Array = np.ndarray
 
@@ -49,6 +49,7 @@ def layer_traffic(
     """Tensor, context and expert traffic of one layer. `domain` is the number of ranks of one scale-up domain."""
     tp, cp = np.asarray(plan.tp, float), np.asarray(plan.cp, float)
     tokens = np.asarray(plan.micro_batch, float) * seq_len / cp
+    shape = of_layer(shape, kind)
     tensor_f, tensor_b = _tensor(shape, kind, fab, domain, plan, tokens)
     width = shape.num_key_value_heads * (shape.qk_head_dim + shape.value_head_dim)
     if kind.attention == "mla":
@@ -80,7 +81,8 @@ def _tensor(
     """Two gathers and two scatters forward; backward the same and the gathers again for the weight gradient."""
     tp = np.asarray(plan.tp, float)
     message, near = tokens * shape.hidden_size * 2.0, members(domain, np.ones_like(tp), tp)
-    blocks = 2.0 if kind.mlp == "dense" or shape.n_shared_experts or shape.shared_expert_intermediate_size else 1.0
+    shared = shape.n_shared_experts or shape.shared_expert_intermediate_size
+    blocks = float(kind.attention != "none") + float(kind.mlp == "dense" or (kind.mlp == "sparse" and bool(shared)))
     gather = links.collective_time(fab, "all_gather", message, tp, ranks_per_node=near)
     scatter = links.collective_time(fab, "reduce_scatter", message, tp, ranks_per_node=near)
     reduce = links.collective_time(fab, "all_reduce", message, tp, ranks_per_node=near)
@@ -102,7 +104,7 @@ def _dispatch(
     one_way = links.collective_time(
         fab,
         "all_to_all",
-        unique_copies(shape.num_experts_per_tok, ep, near) * sent * shape.hidden_size * 2.0,
+        unique_copies(shape.num_experts_per_tok, ep, near) * sent * shape.expert_input_size * 2.0,
         ep,
         ranks_per_node=near,
     )

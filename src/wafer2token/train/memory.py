@@ -15,7 +15,7 @@ from wafer2token.train.layer import NARROW, shared_width
 from wafer2token.train.plan import RECOMPUTE, SCHEDULES, Plan, PlanTable, offloaded
 from wafer2token.train.schedules import in_flight
 from wafer2token.train.stage import held, mix, split
-from wafer2token.workload import LayerKind, ModelShape
+from wafer2token.workload import LayerKind, ModelShape, of_layer
 
 Array = np.ndarray
 GIB = 2.0**30
@@ -100,6 +100,7 @@ def layer_activation_bytes(
     ``selective`` drops what is cheap to make again: norm and activation outputs, and the expansion of latent attention.
     ``scores`` adds the attention matrix of attention that is not fused (which selective recomputation drops instead).
     """
+    shape = of_layer(shape, kind)
     tp, cp = np.asarray(plan.tp, float), np.asarray(plan.cp, float)
     tokens = np.asarray(plan.micro_batch, float) * seq_len / cp
     spread = np.where(np.asarray(plan.sequence_parallel), tp, 1.0)
@@ -112,18 +113,28 @@ def layer_activation_bytes(
     heads_bytes = 2.0 * (heads * shape.qk_head_dim + keys + heads * shape.value_head_dim) + 4.0 * heads
     if kind.attention == "mla" and modern:
         heads_bytes = 2.0 * heads * shape.value_head_dim + 4.0 * heads
+    if not kind.attends:
+        heads_bytes = _recurrent_bytes(shape) if kind.attention == "linear" else 0.0
     latent = 2.0 * (shape.q_lora_rank + 2 * shape.kv_lora_rank) if kind.attention == "mla" else 0.0
-    linear_inputs = 0.0 if modern else 2.0 * saved * h
-    per_token = (4.0 * h + linear_inputs) / spread + heads_bytes / tp + latent
+    blocks = (kind.attention != "none") + (kind.mlp != "none")
+    linear_inputs = 0.0 if modern else blocks * saved * h
+    per_token = (2.0 * blocks * h + linear_inputs) / spread + heads_bytes / tp + latent
     ups = 4.0 if shape.mlp_gated else 2.0
     inner = ups + (0.0 if modern else saved)
     if kind.mlp == "dense":
         per_token = per_token + inner * kind.intermediate_size / tp
-    else:
-        routed = shape.num_experts_per_tok * (saved * h + inner * kind.intermediate_size)
+    elif kind.mlp == "sparse":
+        routed = shape.num_experts_per_tok * (saved * shape.expert_input_size + inner * kind.intermediate_size)
         per_token = per_token + routed / spread + inner * shared_width(shape) / tp
     kept = tokens * per_token
     return np.asarray(kept + (5.0 * heads / tp * tokens * seq_len if scores and not selective else 0.0))
+
+
+def _recurrent_bytes(shape: ModelShape) -> float:
+    """Bytes per token of a recurrent layer: query, key, value before and after the short convolution, gate, output."""
+    keys = 2 * shape.linear_num_key_heads * shape.linear_key_head_dim
+    values = shape.linear_num_value_heads * shape.linear_value_head_dim
+    return 2.0 * (2 * (keys + values) + 2 * values)
 
 
 def weight_gradient_bytes(shape: ModelShape, plan: Plan | PlanTable) -> Array:

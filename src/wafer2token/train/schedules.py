@@ -60,6 +60,27 @@ def bubble_seconds(
     return np.where(np.asarray(stages) > 1, idle, 0.0)
 
 
+def unequal_seconds(
+    schedule: ArrayLike,
+    micro_batches: ArrayLike,
+    chunks: ArrayLike,
+    whole: ArrayLike,
+    slowest: ArrayLike,
+    hidden: ArrayLike,
+) -> Array:
+    """Seconds of all micro-batches where stages differ: m * slowest + (whole - slowest - hidden) / v; broadcasts.
+
+    Args:
+        whole: seconds of one micro-batch through all stages, forward and backward; slowest: of the slowest stage.
+        hidden: what zero bubble fills of the waits: twice the weight gradients of all stages but the slowest.
+    """
+    code = np.asarray(schedule)
+    v = np.where(code == SCHEDULES.index("interleaved"), chunks, 1)
+    filled = np.where(code == SCHEDULES.index("zero_bubble"), hidden, 0.0)
+    wait = np.maximum(np.asarray(whole) - np.asarray(slowest) - filled, 0.0)
+    return np.asarray(np.asarray(micro_batches, float) * slowest + wait / v)
+
+
 def in_flight(schedule: ArrayLike, stages: ArrayLike, chunks: ArrayLike, micro_batches: ArrayLike) -> Array:
     """Micro-batches' worth of activations of a whole stage that the first stage keeps at its peak.
 

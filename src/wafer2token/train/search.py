@@ -25,15 +25,20 @@ from wafer2token.train.step import INSIDE, Inside, Software, StepTime, around_la
 from wafer2token.workload import ModelShape
 
 Array = np.ndarray
+LEAN = tuple(tenths / 10 for tenths in range(1, 10))
 BLOCK = 1 << 17
 """Plans priced at a time: their arrays stay in the cache of a core."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """Plans in order of step time, with what they take; `tried` counts legal plans, `fitting` those that fit in memory."""
+    """Plans in order of step time, with what they take; `tried` counts legal plans, `fitting` those that fit in memory.
+
+    `frontier` holds the fastest plan, and the fastest within every tenth of the memory there is, while it needs less.
+    """
 
     plans: PlanTable
+    frontier: PlanTable
     seconds: Array
     bytes: Array
     tried: int
@@ -152,12 +157,16 @@ def search(
 
 def _merged(best: list[Found], keep: int, tried: int, fitting: int, needed: float) -> Found:
     """The fastest of several findings, in order."""
-    names = [f.name for f in fields(PlanTable) if f.name != "precision"]
-    seconds = np.concatenate([b.seconds for b in best])
+    seconds, need = np.concatenate([b.seconds for b in best]), np.concatenate([b.bytes for b in best])
     order = np.argsort(seconds, kind="stable")[:keep]
-    columns = {n: np.concatenate([getattr(b.plans, n) for b in best])[order] for n in names}
-    plans = PlanTable(**columns, precision=best[0].plans.precision)
-    return Found(plans, seconds[order], np.concatenate([b.bytes for b in best])[order], tried, fitting, needed)
+    plans = _joined([b.plans for b in best]).take(order)
+    return Found(plans, _joined([b.frontier for b in best]), seconds[order], need[order], tried, fitting, needed)
+
+
+def _joined(tables: list[PlanTable]) -> PlanTable:
+    names = [f.name for f in fields(PlanTable) if f.name != "precision"]
+    columns = {n: np.concatenate([getattr(t, n) for t in tables]) for n in names}
+    return PlanTable(**columns, precision=tables[0].precision)
 
 
 @dataclass(frozen=True)
@@ -191,11 +200,16 @@ def _best_of(question: Question, grid: Grid, room: float, keep: int, workers: in
     tried, fitting = sum(b.tried for b in found), sum(b.fitting for b in found)
     lean = min(found, key=lambda b: b.needed_bytes)
     if not fitting:
-        return Found(grid.take(np.array([lean.leanest])), np.zeros(1), np.zeros(1), tried, 0, lean.needed_bytes)
-    places = np.concatenate([b.places for b in found])
-    seconds, need = np.concatenate([b.seconds for b in found]), np.concatenate([b.bytes for b in found])
-    order = np.lexsort((_order(grid, places), seconds))[:keep]
-    return Found(grid.take(places[order]), seconds[order], need[order], tried, fitting, lean.needed_bytes)
+        alone = grid.take(np.array([lean.leanest]))
+        return Found(alone, alone, np.zeros(1), np.zeros(1), tried, 0, lean.needed_bytes)
+    places, first = np.unique(np.concatenate([b.places for b in found]), return_index=True)
+    seconds = np.concatenate([b.seconds for b in found])[first]
+    need = np.concatenate([b.bytes for b in found])[first]
+    order = np.lexsort((_order(grid, places), seconds))
+    leaner = need[order] < np.minimum.accumulate(np.concatenate([[np.inf], need[order][:-1]]))
+    frontier = grid.take(places[order[leaner]])
+    order = order[:keep]
+    return Found(grid.take(places[order]), frontier, seconds[order], need[order], tried, fitting, lean.needed_bytes)
 
 
 def _order(grid: Grid, places: Array) -> Array:
@@ -220,7 +234,8 @@ def _priced(question: Question, grid: Grid, inside: Inside, rows: slice, room: f
     if fitting:
         seconds = np.where(fits, question.time(inside, plans).total, np.inf).ravel()
         best = np.argpartition(seconds, keep)[:keep] if seconds.size > keep else np.arange(seconds.size)
-        best = best[np.isfinite(seconds[best])]
+        lean_best = _lean(seconds, need.ravel(), room)
+        best = np.concatenate([best[np.isfinite(seconds[best])], lean_best])
     else:
         seconds, best = np.zeros(0), np.zeros(0, np.int64)
     return _Block(
@@ -232,6 +247,16 @@ def _priced(question: Question, grid: Grid, inside: Inside, rows: slice, room: f
         int(_placed(np.array([lean]), shape, grid, rows)[0]),
         float(need.ravel()[lean]),
     )
+
+
+def _lean(seconds: Array, need: Array, room: float) -> Array:
+    """The fastest plan within every tenth of the room, where there is one: what the frontier of time and memory needs."""
+    found = []
+    for share in LEAN:
+        within = np.where(need <= share * room, seconds, np.inf)
+        place = int(np.argmin(within))
+        found += [place] if np.isfinite(within[place]) else []
+    return np.array(found, np.int64)
 
 
 def _placed(places: Array, shape: tuple[int, int, int, int], grid: Grid, rows: slice) -> Array:

@@ -7,7 +7,7 @@ weight gradients where a stage would wait; DualPipe and DualPipeV stand in `dual
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -91,9 +91,9 @@ def simulate(
     schedule: str,
     stages: int,
     micro_batches: int,
-    f: float,
-    b: float,
-    w: float = 0.0,
+    f: float | Sequence[float],
+    b: float | Sequence[float],
+    w: float | Sequence[float] = 0.0,
     chunks: int = 1,
     hop: float = 0.0,
 ) -> Timeline:
@@ -101,17 +101,30 @@ def simulate(
 
     Args:
         f, b, w: seconds per micro-batch and stage of forward, input gradient and weight gradient (all chunks together);
-            schedules that do not split the backward pass run b + w as one.
+            schedules that do not split the backward pass run b + w as one. One number for all stages, or one for each.
         hop: seconds to hand a tensor to the next stage.
     """
     _check(schedule, stages, micro_batches, chunks)
     v = chunks if schedule == "interleaved" else 1
+    fs, bs, ws = (_each(x, stages) for x in (f, b, w))
     if schedule == "zero_bubble":
-        return _zero_bubble(stages, micro_batches, f, b, w, hop)
+        return _zero_bubble(stages, micro_batches, {"F": fs, "B": bs, "W": ws}, hop)
     if schedule in FROM_BOTH_ENDS:
-        return _from_both_ends(schedule, stages, micro_batches, f, b, w, hop)
+        if len({*zip(fs, bs, ws, strict=True)}) > 1:
+            raise InputError(Problem(f"{schedule} is played with equal stages alone", got=(fs, bs, ws)))
+        return _from_both_ends(schedule, stages, micro_batches, fs[0], bs[0], ws[0], hop)
     orders = [list(_order(schedule, stages, s, micro_batches, v)) for s in range(stages)]
-    return _play(schedule, orders, {"F": f / v, "B": (b + w) / v}, v, hop)
+    seconds = {"F": [x / v for x in fs], "B": [(x + y) / v for x, y in zip(bs, ws, strict=True)]}
+    return _play(schedule, orders, seconds, v, hop)
+
+
+def _each(value: float | Sequence[float], stages: int) -> list[float]:
+    """One number for every stage."""
+    if isinstance(value, Sequence):
+        if len(value) != stages:
+            raise InputError(Problem("one time for all stages, or one for each", got=len(value), allowed=str(stages)))
+        return [float(x) for x in value]
+    return [float(value)] * stages
 
 
 def _check(schedule: str, stages: int, micro_batches: int, chunks: int) -> None:
@@ -174,7 +187,7 @@ def _piece(i: int, stages: int, v: int, backward: bool) -> tuple[int, int]:
     return group * stages + micro, v - 1 - chunk if backward else chunk
 
 
-def _play(schedule: str, orders: list[list[Op]], seconds: dict[str, float], v: int, hop: float) -> Timeline:
+def _play(schedule: str, orders: list[list[Op]], seconds: dict[str, list[float]], v: int, hop: float) -> Timeline:
     """Start every piece as early as its stage and its inputs allow."""
     stages = len(orders)
     ends: dict[tuple[str, int, int], float] = {}
@@ -189,7 +202,7 @@ def _play(schedule: str, orders: list[list[Op]], seconds: dict[str, float], v: i
                 if ready is None:
                     break
                 start = max(clock[s], ready)
-                clock[s] = start + seconds[kind]
+                clock[s] = start + seconds[kind][s]
                 ends[kind, micro, chunk * stages + s] = clock[s]
                 slices.append(Slice(s, kind, micro, chunk, start, clock[s]))
                 at[s] += 1
@@ -224,22 +237,25 @@ def _timeline(schedule: str, slices: list[Slice], stages: int) -> Timeline:
     return Timeline(schedule, tuple(slices), max(s.end_s for s in slices), tuple(busy))
 
 
-def _zero_bubble(stages: int, m: int, f: float, b: float, w: float, hop: float) -> Timeline:
+def _zero_bubble(stages: int, m: int, seconds: dict[str, list[float]], hop: float) -> Timeline:
     """ZB-H1: the order of 1F1B for F and B; W fills the waits, and keeps the memory of 1F1B (p - s passes open)."""
     ends: dict[tuple[str, int, int], float] = {}
     clock, slices = [0.0] * stages, []
     orders = [list(_order("1f1b", stages, s, m, 1)) for s in range(stages)]
     at, owed = [0] * stages, [[] for _ in range(stages)]  # type: tuple[list[int], list[list[int]]]
-    seconds = {"F": f, "B": b, "W": w}
 
     def run(s: int, kind: str, micro: int, start: float) -> None:
-        clock[s] = start + seconds[kind]
+        clock[s] = start + seconds[kind][s]
         ends[kind, micro, s] = clock[s]
         slices.append(Slice(s, kind, micro, 0, start, clock[s]))
 
     while any(at[s] < len(orders[s]) or owed[s] for s in range(stages)):
         s, ready = _next_stage(orders, at, owed, ends, clock, stages, hop)
-        if at[s] < len(orders[s]) and ready is not None and not (owed[s] and ready - clock[s] >= w * 0.999):
+        if (
+            at[s] < len(orders[s])
+            and ready is not None
+            and not (owed[s] and ready - clock[s] >= seconds["W"][s] * 0.999)
+        ):
             kind, micro, _ = orders[s][at[s]]
             run(s, kind, micro, max(clock[s], ready))
             at[s] += 1

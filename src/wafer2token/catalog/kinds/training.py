@@ -22,7 +22,7 @@ class TrainingCard(Card):
     the median absolute error of the fit on them, ``left_out`` that on sources the fit had not seen.
 
     The card of scope ``planner`` holds what is taken of every job where nothing is stated: ``host_link`` between chip and
-    host memory, ``memory_reserve`` left to framework and fragmentation, ``optimizer_traffic`` of Adam per parameter,
+    host memory, ``recurrent_kernels`` the multiple of their roofline that state updates take, ``memory_reserve`` left to framework and fragmentation, ``optimizer_traffic`` of Adam per parameter,
     ``seq_len``, the tokens of a step (``step_tokens``, at least ``step_tokens_per_chip`` for every chip), and
     ``record_step_tokens`` for a measurement whose source states no batch.
     """
@@ -55,6 +55,7 @@ class TrainingCard(Card):
     pipeline_hidden: Ratio | None = None
     spread: Ratio | None = None
     host_link: ByteRate | None = None
+    recurrent_kernels: Ratio | None = None
     memory_reserve: Ratio | None = None
     optimizer_traffic: Bytes | None = None
     seq_len: Tokens | None = None
