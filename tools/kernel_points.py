@@ -121,6 +121,8 @@ def attention_rows(tables: Iterable[KernelTable]) -> Iterable[dict[str, str]]:
         formats = "-".join(f for f in (table.dtype, table.kv_dtype) if f)
         for i in range(len(rows)):
             c = {k: float(v[i]) for k, v in rows.columns.items()}
+            if "ratio" in c:
+                c["kv_len"] = np.ceil(c["kv_len"] / c["ratio"])
             c = {"kv_len": c["q_len"], "kv_heads": c["heads"] if kind == "delta rule" else 1.0, "v_dim": c["qk_dim"], **c}
             shape = {theirs: f"{c[ours]:g}" for ours, theirs in names.items() if ours in c}
             yield {**origin(table), **shape, "dtype": table.dtype or "bf16", "kv_dtype": table.kv_dtype, "kind": kind, "phase": phase,
