@@ -30,6 +30,8 @@ _ONE_DIE = 0.2
 """Systematic error, as a logarithm, where only one die was measured and none could be left out."""
 _CHECKED = 4000
 """Rows of each table on which a fit to other dies is checked."""
+_WORSE = 1.5
+"""Times the error of the anchor's class beyond which a data type has none of its own."""
 _WIDTHS = np.linspace(1.0, 2.5, 31)
 """Factors on the spread over the other dies of which the first is taken that holds what it says."""
 PRODUCTS = frozenset({"gemm", "grouped_gemm"})
@@ -76,6 +78,9 @@ def class_cards(
         residuals = left_out(tables)
         everything = _with_left_out(whole, residuals, tables)
         anchor = anchors.get(family) if len(dies(tables)) < 2 else everything
+        if family in anchors and everything.error > _WORSE * anchors[family].error:
+            report(f"class {family} {dtype}: not used, {everything.error:.1%} on a die left out; {_ANCHOR} speaks for it")
+            continue
         if anchor is None:
             anchor = everything
         elif anchor is not everything:
