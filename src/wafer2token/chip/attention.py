@@ -104,7 +104,7 @@ class IndexFit:
 
 
 def prefill_columns(
-    q_len: Array, kv_len: Array, window: Array, causal: bool, tile: Array, edge: float
+    q_len: Array, kv_len: Array, window: Array, causal: bool, tile: Array | float = TILE, edge: float = 0.0
 ) -> tuple[Array, Array]:
     """Key columns over all query tiles of one head, and those of its longest tile.
 
