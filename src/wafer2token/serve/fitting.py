@@ -34,7 +34,7 @@ TOGETHER = np.array([1.0, 1.0, 0.5, 0.5, 0.0, 0.5, 0.0, 0.0, 0.5])
 """How far a stack may lie off on one generation: an engine's own kernels and its later releases."""
 REFERENCE = {"cuda": "cuda_fp8", "cann": "cann_fp16"}
 """The generation of a platform that the parameters of stacks speak of; others are told beside it."""
-SOFT = 0.15
+SOFT = 0.3
 """Deviation of the logarithm from which on a figure counts less and less (Cauchy loss)."""
 RIDGE = 0.1
 """Weight of a parameter at one width from where it is expected, beside that of a series of figures."""
