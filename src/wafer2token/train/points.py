@@ -15,9 +15,18 @@ from wafer2token.catalog import get, ids
 from wafer2token.evidence.errors import InputError, W2TError
 from wafer2token.train.calibration import stack_of, vendor_of
 from wafer2token.train.plan import RECOMPUTE, SCHEDULES, Plan
+from wafer2token.train.wording import (
+    Record,
+    features,
+    precision,
+    scale_out,
+    software_words,
+    title_of,
+    unfused,
+    year,
+)
 from wafer2token.workload import ModelShape, model
 
-Record = Mapping[str, Any]
 EXPRESSIBLE = ("pretrain_steady_state", "finetune", "sft", "full_run")
 TARGETS = {
     "tokens_per_s_per_device": "token/s",
@@ -93,6 +102,8 @@ class Case:
     tokens: float = 0.0
     biased: bool = False
     stated_cp: int = 0
+    accumulation: int = 0
+    unfused: bool = False
 
     @property
     def moe(self) -> bool:
@@ -124,11 +135,11 @@ def read_cases(records: Iterable[Record], pool: Iterable[Record] = ()) -> tuple[
     """Cases and refusals. Shapes that a record names without dimensions are taken from a record, or one of ``pool``, that has them."""
     records = list(records)
     shapes = known_shapes([*records, *pool])
-    lists_chunks = {_title(r) for r in records if {"vpp", "schedule"} & set(r.get("parallelism") or {})}
+    lists_chunks = {title_of(r) for r in records if {"vpp", "schedule"} & set(r.get("parallelism") or {})}
     cases, refused = [], []
     for record in records:
         try:
-            cases.append(read_case(record, shapes, _title(record) in lists_chunks))
+            cases.append(read_case(record, shapes, title_of(record) in lists_chunks))
         except CannotExpressError as why:
             measured = record.get("measured", {}).get(record.get("target_metric", ""), 0.0)
             unit = TARGETS.get(str(record.get("target_metric")), "")
@@ -144,10 +155,6 @@ def _plain_schedule(split: Record, lists_chunks: bool) -> bool:
     """Whether a missing number of chunks means one: the record names a schedule without interleaving, or its source lists chunks."""
     words = str(split.get("schedule") or "").lower()
     return "interleaved" not in words and (bool(words) or lists_chunks)
-
-
-def _title(record: Record) -> str:
-    return str((record.get("source") or {}).get("title", ""))
 
 
 def read_case(record: Record, shapes: Mapping[str, ModelShape], lists_chunks: bool = False) -> Case:
@@ -166,7 +173,6 @@ def read_case(record: Record, shapes: Mapping[str, ModelShape], lists_chunks: bo
     stated |= ({"micro_batch"} if record.get("micro_batch") else set()) | (
         {"vpp"} if _plain_schedule(split, lists_chunks) else set()
     )
-    words = (record.get("framework") or "", source.get("title", ""), split.get("framework_mode", ""))
     return Case(
         id=str(record["id"]),
         family=str(record.get("family", "user")),
@@ -187,13 +193,15 @@ def read_case(record: Record, shapes: Mapping[str, ModelShape], lists_chunks: bo
         precision=precision(record),
         plan=plan,
         stated=stated,
-        framework=" ".join(str(x) for x in words),
+        framework=software_words(record),
         year=year(record),
         features=features(split),
         convention=str(record.get("mfu_definition", "")),
         tokens=float(record["measured"].get("total_tokens_t") or 0.0) * 1e12,
         biased=any(name in shape.id.lower() for name in LINEAR_BIAS),
         stated_cp=int(split.get("cp") or 0),
+        accumulation=int(split.get("grad_accum_logged") or 0),
+        unfused=unfused(record),
     )
 
 
@@ -220,12 +228,6 @@ def _job(record: Record, split: Record) -> tuple[int, int]:
     if record["target_metric"] == "total_gpu_hours" and not record["measured"].get("total_tokens_t"):
         raise CannotExpressError("chip hours without the number of tokens")
     return devices, int(record["seq_len"])
-
-
-def features(split: Record) -> frozenset[str]:
-    """Words about the run: listed features, and what a note says of context parallelism."""
-    words = {str(f).lower() for f in split.get("features") or ()}
-    return frozenset(words | ({"no_cp"} if "non-CP" in str(split.get("note") or "") else set()))
 
 
 def borrow_plans(cases: Sequence[Case], pool: Sequence[Case]) -> list[Case]:
@@ -272,6 +274,10 @@ def _moved(near: Case, case: Case) -> Plan | None:
     if rest or each < plan.pp:
         return None
     micro = next(b for b in range(min(plan.micro_batch, each), 0, -1) if each % b == 0)
+    if case.accumulation:
+        micro, rest = divmod(each, case.accumulation)
+        if rest:
+            return None
     return replace(plan, dp=dp, micro_batch=micro, micro_batches=each // micro, precision=case.precision)
 
 
@@ -313,55 +319,6 @@ def _devices(record: Record, split: Record) -> int:
     raise CannotExpressError("number of devices not stated")
 
 
-def scale_out(hardware: Record) -> float:
-    """Bytes per second and device between nodes where the record states it, else 0.
-
-    Reads "4 x Omni-Path 100 Gb/s per node", "1600 Gb/s node-to-node", "8x HDR InfiniBand 200 Gb/s per node" and the like.
-    """
-    text = str(hardware.get("scale_out") or "")
-    node = float(hardware.get("devices_per_node") or 8)
-    bundles = re.findall(r"(\d+)\s*x\s*[^,;]*?\(?(\d+)\s*Gb(?:it)?/s", text, re.IGNORECASE)
-    if bundles:
-        return max(float(count) * float(rate) for count, rate in bundles) / 8 * 1e9 / node
-    total = re.search(r"(\d{4})\s*Gb/s", text)
-    if total:
-        return float(total[1]) / 8 * 1e9 / node
-    single = re.search(r"(\d+)\s*Gb/s(?: per (?:NPU|GPU|device))?", text)
-    return float(single[1]) / 8 * 1e9 if single and "not stated" not in text else 0.0
-
-
-def precision(record: Record) -> str:
-    """Training precision; bf16 where the record says nothing, but of an MLPerf submission the format that its round is known for.
-
-    MLPerf rounds from v3 ran in 8 bits on chips that have them; from v5.1 NVIDIA's Blackwell submissions in NVFP4.
-    """
-    text = str(record.get("precision") or record.get("precision_label") or "").lower()
-    for name in ("mxfp8", "nvfp4", "fp8", "fp4", "bf16", "fp16", "tf32", "fp32"):
-        if name in text:
-            return name
-    mlperf = re.search(r"MLPerf Training v(\d\.\d)", _title(record))
-    if not mlperf:
-        return "bf16"
-    blackwell = str((record.get("hardware") or {}).get("chip_key", "")).lower().startswith(("b200", "b300", "gb"))
-    return "nvfp4" if blackwell and mlperf[1] >= "5.1" else "fp8"
-
-
-def year(record: Record) -> float:
-    """When the software ran, as a decimal year: container or release in the title, arXiv number, first listing; 0 when unknown."""
-    source = record.get("source") or {}
-    title = f"{source.get('title', '')} {source.get('url', '')}"
-    container = re.search(r"(?:container|NeMo|Launcher|NVIDIA)\s+(2[3-9])\.(\d\d)", title)
-    arxiv = re.search(r"(?:arXiv |abs/)(2\d)(\d\d)\.\d{4,5}", title)
-    listed = re.match(r"(20\d\d)-(\d\d)", str(source.get("first_seen") or source.get("snapshot_date") or ""))
-    mlperf = re.search(r"MLPerf Training v(\d)\.(\d)", title)
-    for match, base in ((container, 2000), (listed, 0), (arxiv, 2000)):
-        if match:
-            return base + int(match[1]) + (int(match[2]) - 0.5) / 12
-    if mlperf:
-        return 2020.4 + int(mlperf[1]) - 0 + 0.5 * int(mlperf[2])
-    return 0.0
-
-
 def read_plan(record: Record, split: Record, ranks: int, shape: ModelShape) -> tuple[Plan | None, frozenset[str]]:
     """The plan a record states, and which fields it stated; None when it names no parallelism at all."""
     stated = frozenset(k for k, v in split.items() if v is not None)
@@ -375,7 +332,10 @@ def read_plan(record: Record, split: Record, ranks: int, shape: ModelShape) -> t
         dp = ranks // (tp * pp * cp)
     micro = max(round(float(record.get("micro_batch") or 1)), 1)
     batch = int(record.get("global_batch") or split.get("batch_per_dp", 0) * dp or 0)
-    steps = int(split.get("micro_batches") or split.get("grad_accum") or 0) or (
+    logged = int(split.get("grad_accum_logged") or 0)
+    if logged and batch % (dp * logged) == 0:
+        micro = batch // (dp * logged)
+    steps = int(split.get("micro_batches") or split.get("grad_accum") or logged) or (
         max(round(batch / (micro * dp)), 1) if batch else 8 * pp
     )
     vpp = int(split.get("vpp") or 1)

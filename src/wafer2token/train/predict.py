@@ -65,7 +65,7 @@ def prepare(case: Case) -> Prepared:
 
 def fused(case: Case, how: Calibrated) -> bool:
     """Whether attention was fused: by the stack, and not with a linear bias on a stack that has no fused kernel for it."""
-    return how.software.fused_attention and (how.biased_attention or not case.biased)
+    return how.software.fused_attention and not case.unfused and (how.biased_attention or not case.biased)
 
 
 @lru_cache(maxsize=64)
@@ -87,11 +87,13 @@ def _plan(case: Case, place: Machine, ranks: int, how: Calibrated) -> Plan:
     context = (1,) if "no_cp" in case.features else (case.stated_cp,) if case.stated_cp else ()
     space = Space(cp=context, vpp=(1, 2, 4), micro_batch=(1, 2, 4, 8), zero=(1, 3) if how.stack == "fsdp" else (1,))
     try:
-        return search(
-            case.shape, place, ranks, batch, case.seq_len, how.software, case.precision, space, keep=1
-        ).plans.row(0)
+        found = search(
+            case.shape, place, ranks, batch, case.seq_len, how.software, case.precision, space, keep=200
+        ).plans
     except InfeasibleError as error:
         raise CannotExpressError(f"no parallelism stated, and {error}".splitlines()[0]) from None
+    logged = np.flatnonzero(found.micro_batches == case.accumulation)
+    return found.row(int(logged[0]) if logged.size else 0)
 
 
 def _fill(case: Case, plan: Plan, place: Machine, how: Calibrated) -> Plan:
