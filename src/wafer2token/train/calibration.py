@@ -15,6 +15,7 @@ MULTIPLIERS = ("kernel", "attention", "expert", "vector", "data_slowdown")
 SETTINGS = (
     "launch",
     "per_micro_batch",
+    "per_step",
     "straggling",
     "tensor_hidden",
     "context_hidden",
@@ -80,6 +81,12 @@ def stack_of(framework: str, vendor: str) -> str:
     return {"huawei": "mindspeed", "google": "jax"}.get(vendor, "megatron")
 
 
+def parent_of(stack: str) -> str:
+    """The line of stacks that a stack is a release of; itself where its card names none."""
+    cards = all_cards("training").values()
+    return next((c.parent for c in cards if (c.scope, c.target, c.part) == ("stack", stack, "definition") and c.parent), stack)
+
+
 def calibrated(chip_id: str, vendor_line: str, precision: str, stack: str) -> Calibrated:
     """Software for a chip, precision and stack, with its spread.
 
@@ -91,8 +98,10 @@ def calibrated(chip_id: str, vendor_line: str, precision: str, stack: str) -> Ca
         ("vendor", vendor),
         ("vendor", "any"),
         ("family", family),
+        ("class", precision_class(precision)),
         ("precision", f"{family}.{precision_class(precision)}"),
-        ("stack", stack),
+        ("stack", parent_of(stack)),
+        ("release", stack),
     )
     cards = [
         found[key] for key in wanted if key in found and not (key == ("vendor", "any") and ("vendor", vendor) in found)
@@ -137,6 +146,7 @@ def _software(product: dict[str, float], settings: dict[str, Any], fused: bool) 
         data_slowdown=product["data_slowdown"],
         pipeline_hidden=settings.get("pipeline_hidden", 0.0),
         micro_batch_s=settings.get("per_micro_batch", 0.0),
+        step_s=settings.get("per_step", 0.0),
         straggling=settings.get("straggling", 0.0),
         fused_attention=fused,
     )

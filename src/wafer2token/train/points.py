@@ -22,7 +22,6 @@ from wafer2token.train.wording import (
     scale_out,
     software_words,
     title_of,
-    unfused,
     year,
 )
 from wafer2token.workload import ModelShape, model
@@ -103,7 +102,6 @@ class Case:
     biased: bool = False
     stated_cp: int = 0
     accumulation: int = 0
-    unfused: bool = False
 
     @property
     def moe(self) -> bool:
@@ -195,13 +193,12 @@ def read_case(record: Record, shapes: Mapping[str, ModelShape], lists_chunks: bo
         stated=stated,
         framework=software_words(record),
         year=year(record),
-        features=features(split),
+        features=features(record),
         convention=str(record.get("mfu_definition", "")),
         tokens=float(record["measured"].get("total_tokens_t") or 0.0) * 1e12,
         biased=any(name in shape.id.lower() for name in LINEAR_BIAS),
         stated_cp=int(split.get("cp") or 0),
         accumulation=int(split.get("grad_accum_logged") or 0),
-        unfused=unfused(record),
     )
 
 
@@ -414,9 +411,8 @@ def _shape(record: Record, shapes: Mapping[str, ModelShape]) -> ModelShape:
     dims = record.get("model") or {}
     name = str(dims.get("name", ""))
     if dims.get("layers"):
-        prediction = int(
-            "deepseek-v3" in name.lower() and "megatron-bridge" in str(record.get("framework", "")).lower()
-        )
+        bridge = "megatron-bridge" in str(record.get("framework", "")).lower()
+        prediction = int("deepseek-v3" in name.lower() and bridge and "no_mtp" not in features(record))
         return _with_windows(shape_of(dims, prediction), name)
     found = shapes.get(_plain(name))
     if found is not None:

@@ -7,7 +7,17 @@ from collections.abc import Mapping
 from typing import Any
 
 Record = Mapping[str, Any]
-UNFUSED = ("no flash attention", "without flash attention")
+NOTED = {
+    "no_cp": ("non-cp",),
+    "unfused": ("no flash attention", "without flash attention"),
+    "no_mtp": ("without mtp",),
+    "packed": ("packed-sequence", "packed sequence"),
+    "regression": ("known performance regression",),
+    "recomputing": ("recompute on",),
+}
+"""Marks of a run and the words in its notes that say so."""
+OVERLAPS = ("use-mc2", "tp comm overlap", "tp overlap", "async tp", "async-tp")
+"""Listed features that run tensor-parallel traffic beside the products it belongs to."""
 
 
 def software_words(record: Record) -> str:
@@ -17,16 +27,12 @@ def software_words(record: Record) -> str:
     return " ".join(str(word) for word in (record.get("framework"), *places, split.get("framework_mode")) if word)
 
 
-def unfused(record: Record) -> bool:
-    """Whether a note of the record says that attention was not fused."""
-    notes = " ".join(str(note) for note in record.get("notes") or ()).lower()
-    return any(words in notes for words in UNFUSED)
-
-
-def features(split: Record) -> frozenset[str]:
-    """Words about the run: listed features, and what a note says of context parallelism."""
-    words = {str(f).lower() for f in split.get("features") or ()}
-    return frozenset(words | ({"no_cp"} if "non-CP" in str(split.get("note") or "") else set()))
+def features(record: Record) -> frozenset[str]:
+    """Words about the run: its listed features, and the marks of `NOTED` that its notes bear out."""
+    split = record.get("parallelism") or {}
+    notes = " ".join([str(split.get("note") or ""), *(str(note) for note in record.get("notes") or ())]).lower()
+    listed = {str(f).lower() for f in split.get("features") or ()}
+    return frozenset(listed | {mark for mark, words in NOTED.items() if any(word in notes for word in words)})
 
 
 def scale_out(hardware: Record) -> float:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from wafer2token.catalog.card import ByteRate, Bytes, Card, Ratio, Seconds, Unit
 from wafer2token.evidence.number import Number
 
-Scope = Literal["vendor", "family", "precision", "stack", "planner"]
+Scope = Literal["vendor", "family", "class", "precision", "stack", "release", "overlap", "planner"]
 Tokens = Annotated[Number, Unit("token")]
 Part = Literal["definition", "fit"]
 
@@ -33,6 +33,7 @@ class TrainingCard(Card):
     chips: tuple[str, ...] = ()
     frameworks: tuple[str, ...] = ()
     vendor: str = ""
+    parent: str = ""
     fused_attention: bool = True
     biased_attention: bool = True
     points: int = 0
@@ -47,8 +48,10 @@ class TrainingCard(Card):
     data_slowdown: Ratio | None = None
     launch: Seconds | None = None
     per_micro_batch: Seconds | None = None
+    per_step: Seconds | None = None
     straggling: Ratio | None = None
     tensor_hidden: Ratio | None = None
+    tensor_overlap: Ratio | None = None
     context_hidden: Ratio | None = None
     expert_hidden: Ratio | None = None
     data_hidden: Ratio | None = None
