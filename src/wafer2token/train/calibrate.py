@@ -35,7 +35,7 @@ PRIORS: dict[str, tuple[tuple[str, float, float], ...]] = {
     "attention": (("vendor", 0.1, 0.3), ("family", 0.0, 0.3), ("unfused", 0.2, 0.3)),
     "expert": (("vendor", 0.4, 0.4), ("class", 0.0, 0.2)),
     "vector": (("vendor", 0.2, 0.3), ("stack", 0.0, 0.2)),
-    "launch": (("vendor", -12.0, 0.5),),
+    "launch": (("vendor", -12.7, 0.7),),
     "per_micro_batch": (("vendor", -7.5, 0.5),),
     "per_step": (("vendor", -4.0, 1.0),),
     "straggling": (("vendor", -5.0, 1.0),),

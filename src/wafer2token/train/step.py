@@ -221,7 +221,7 @@ def step_time(parts: Parts, plan: PlanTable | Plan, how: Software, chips: Any = 
 
 
 def _seconds(work: Work, how: Software, times: Any = 1.0) -> tuple[Array, Array]:
-    """Forward and backward seconds under a stack: kernels, or launching them where the host is slower."""
+    """Forward and backward seconds under a stack: kernels, and the gap between one and the next."""
     f = (
         work.gemm_f * how.compute
         + work.expert_f * how.expert
@@ -234,7 +234,7 @@ def _seconds(work: Work, how: Software, times: Any = 1.0) -> tuple[Array, Array]
         + work.attention_b * how.attention
         + work.vector_b * how.vector
     )
-    return times * np.maximum(f, work.calls_f * how.launch_s), times * np.maximum(b, work.calls_b * how.launch_s)
+    return times * (f + work.calls_f * how.launch_s), times * (b + work.calls_b * how.launch_s)
 
 
 def _layer_seconds(parts: Parts, plan: PlanTable | Plan, how: Software) -> tuple[Array, Array, Array]:
