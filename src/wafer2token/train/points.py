@@ -11,9 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from wafer2token.catalog import get, ids
+from wafer2token.catalog import all_cards, get, ids
 from wafer2token.evidence.errors import InputError, W2TError
 from wafer2token.train.calibration import stack_of, vendor_of
+from wafer2token.train.parse import parse_plan
 from wafer2token.train.plan import RECOMPUTE, SCHEDULES, Plan
 from wafer2token.train.wording import (
     Record,
@@ -161,6 +162,7 @@ def read_case(record: Record, shapes: Mapping[str, ModelShape], lists_chunks: bo
     ``lists_chunks`` says that this source prints schedules, so that a missing one is plain 1F1B and not unknown.
     """
     kind, target = _measure(record)
+    record = with_recipe(record)
     hardware, split = record.get("hardware") or {}, dict(record.get("parallelism") or {})
     source = record.get("source") or {}
     chip, dies, node = machine(hardware)
@@ -200,6 +202,32 @@ def read_case(record: Record, shapes: Mapping[str, ModelShape], lists_chunks: bo
         stated_cp=int(split.get("cp") or 0),
         accumulation=int(split.get("grad_accum_logged") or 0),
     )
+
+
+def with_recipe(record: Record) -> Record:
+    """The record with what the published script of its benchmark sets and its table leaves out."""
+    words, name = software_words(record).lower(), str((record.get("model") or {}).get("name", ""))
+    for card in all_cards("training").values():
+        if card.scope == "recipe" and card.target == name and any(mark in words for mark in card.frameworks):
+            devices = int((record.get("hardware") or {}).get("n_devices") or 0)
+            split = {k: v for k, v in _recipe_split(card.plan).items() if devices}
+            defaults = {
+                "seq_len": round(float(card.seq_len)),
+                "global_batch": round(float(card.sequences_per_chip)) * devices,
+                "micro_batch": split.pop("micro_batch", None),
+            }
+            stated = {k: v for k, v in record.items() if v is not None}
+            return {**defaults, **stated, "parallelism": {**split, **(record.get("parallelism") or {})}}
+    return record
+
+
+def _recipe_split(text: str) -> dict[str, Any]:
+    """The plan of a recipe card in the spelling of a record."""
+    fields = parse_plan(text)
+    names = {"shard": "fsdp_group", "zero": "zero", "recompute": "recompute"}
+    out = {names.get(k, k): v for k, v in fields.items()}
+    out["zero"], out["recompute"] = f"zero-{fields.get('zero', 1)}", RECOMPUTE[fields.get("recompute", 0)]
+    return {"tp": 1, "pp": 1, **out}
 
 
 def _measure(record: Record) -> tuple[str, str]:

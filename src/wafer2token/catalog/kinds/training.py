@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from wafer2token.catalog.card import ByteRate, Bytes, Card, Ratio, Seconds, Unit
 from wafer2token.evidence.number import Number
 
-Scope = Literal["vendor", "family", "class", "precision", "stack", "release", "overlap", "planner"]
+Scope = Literal["vendor", "family", "class", "precision", "stack", "release", "overlap", "recipe", "planner"]
 Tokens = Annotated[Number, Unit("token")]
 Part = Literal["definition", "fit"]
 
@@ -34,6 +34,7 @@ class TrainingCard(Card):
     frameworks: tuple[str, ...] = ()
     vendor: str = ""
     parent: str = ""
+    plan: str = ""
     fused_attention: bool = True
     biased_attention: bool = True
     points: int = 0
@@ -61,6 +62,7 @@ class TrainingCard(Card):
     memory_reserve: Ratio | None = None
     optimizer_traffic: Bytes | None = None
     seq_len: Tokens | None = None
+    sequences_per_chip: Ratio | None = None
     step_tokens: Tokens | None = None
     step_tokens_per_chip: Tokens | None = None
     record_step_tokens: Tokens | None = None
