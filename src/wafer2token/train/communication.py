@@ -90,7 +90,7 @@ def _dispatch(
     one_way = links.collective_time(
         fab,
         "all_to_all",
-        unique_copies(shape.num_experts_per_tok, ep, near) * sent * shape.hidden_size * 2.0,
+        unique_copies(shape.num_experts_per_tok, ep, near) * sent * shape.expert_hidden_size * 2.0,
         ep,
         ranks_per_node=near,
     )

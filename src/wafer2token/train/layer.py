@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from wafer2token import chip as kernels
+from wafer2token.catalog import get
 from wafer2token.evidence.errors import EvidenceError
 from wafer2token.train.plan import Plan, PlanTable
 from wafer2token.workload import LayerKind, ModelShape
@@ -82,17 +83,20 @@ def gemm_dtype(acc: Any, precision: str) -> str:
     raise EvidenceError(f"{acc.id} has no dense peak for {precision}, bf16 or fp16")
 
 
-def _gemm(acc: Any, m: Array, n: Array, k: Array, dtype: str) -> tuple[Array, Array]:
-    """Forward and backward seconds of one linear layer [m, k] x [k, n]."""
+def _gemm(acc: Any, m: Array, n: Array, k: Array, dtype: str, frozen: bool = False) -> tuple[Array, Array]:
+    """Forward and backward seconds of one linear layer [m, k] x [k, n]; frozen weights have no gradient of their own."""
     forward = kernels.matmul_time(acc, m, n, k, dtype)
-    backward = kernels.matmul_time(acc, m, k, n, dtype) + kernels.matmul_time(acc, n, k, m, dtype)
-    return forward, backward
+    backward = kernels.matmul_time(acc, m, k, n, dtype)
+    return forward, backward if frozen else backward + kernels.matmul_time(acc, n, k, m, dtype)
 
 
 def linears(shape: ModelShape, kind: LayerKind, tp: Array) -> list[tuple[Array, Array]]:
     """(n, k) of the dense linear layers of one rank: attention projections, dense MLP, shared experts."""
     h, heads = shape.hidden_size, shape.num_attention_heads
-    if kind.attention == "mla":
+    if kind.attention == "mamba":
+        keys, width = state_widths(shape)
+        out = [((2 * keys + 2 * width + shape.linear_num_value_heads) / tp, h), (h, width / tp)]
+    elif kind.attention == "mla":
         rope, nope, v = shape.qk_rope_head_dim, shape.qk_nope_head_dim, shape.v_head_dim
         q = (
             [(shape.q_lora_rank, h), (heads * (nope + rope) / tp, shape.q_lora_rank)]
@@ -107,7 +111,29 @@ def linears(shape: ModelShape, kind: LayerKind, tp: Array) -> list[tuple[Array, 
     width = kind.intermediate_size if kind.mlp == "dense" else shared_width(shape)
     if width:
         out += [(ups * width / tp, h), (h, width / tp)]
+    if kind.mlp == "sparse" and shape.moe_latent_size:
+        latent = shape.moe_latent_size + np.zeros_like(tp)
+        out += [(latent, h), (h, latent)]
     return [(np.asarray(n, float), np.asarray(k, float)) for n, k in out]
+
+
+def state_widths(shape: ModelShape) -> tuple[int, int]:
+    """Widths of B (as of C) and of x (as of the gate) of a state-space layer."""
+    return (
+        shape.linear_num_key_heads * shape.linear_key_head_dim,
+        shape.linear_num_value_heads * shape.linear_value_head_dim,
+    )
+
+
+def scan_bytes(shape: ModelShape, plan: Plan | PlanTable, tokens: Array) -> Array:
+    """Bytes moved forward by a state-space mixer outside its projections: convolution, scan, gate and norm.
+
+    Per token: B, C and x read and written by the convolution and read by the scan, x read and written by scan, gate and norm
+    (bf16), and the states at the chunk borders written and read in fp32 (Dao and Gu 2024, arXiv 2405.21060, section 6).
+    """
+    keys, width = state_widths(shape)
+    states = width * shape.linear_key_head_dim / float(get("training", "planner").scan_chunk)
+    return np.asarray(tokens / np.asarray(plan.tp, float) * (2.0 * (3 * (2 * keys + width) + 5 * width) + 8.0 * states))
 
 
 def expansion_seconds(shape: ModelShape, kind: LayerKind, acc: Any, plan: Plan | PlanTable, seq_len: int) -> Array:
@@ -131,12 +157,21 @@ def shared_width(shape: ModelShape) -> int:
 
 
 def layer_work(
-    shape: ModelShape, kind: LayerKind, acc: Any, plan: Plan | PlanTable, seq_len: int, fused_attention: bool = True
+    shape: ModelShape,
+    kind: LayerKind,
+    acc: Any,
+    plan: Plan | PlanTable,
+    seq_len: int,
+    fused_attention: bool = True,
+    frozen: bool = False,
+    document: float = 0.0,
 ) -> Work:
     """Seconds of one layer of `kind` for one micro-batch on one rank.
 
     Args:
         seq_len: tokens per sequence; a rank holds micro_batch * seq_len / cp of them.
+        frozen: whether the weights are (low-rank fine-tuning; the adapters' own products are left out).
+        document: mean tokens of the documents that a packed sequence keeps apart in attention; 0 for one document.
         fused_attention: whether scores stay on chip (flash attention) or go through memory.
     """
     if kind.attention == "linear":
@@ -147,11 +182,15 @@ def layer_work(
     gemm_f, gemm_b = np.zeros_like(tokens), np.zeros_like(tokens)
     parts = linears(shape, kind, tp)
     for n, k in parts:
-        f, b = _gemm(acc, tokens, n, k, dtype)
+        f, b = _gemm(acc, tokens, n, k, dtype, frozen)
         gemm_f, gemm_b = gemm_f + f, gemm_b + b
     expert_f, expert_b, routed_bytes = _experts(shape, kind, acc, plan, tokens, dtype)
-    attention_f, attention_b, score_bytes = _attention(shape, kind, acc, plan, seq_len, fused_attention, wide)
+    expert_b = expert_b / 2 if frozen else expert_b
+    attention_f, attention_b, score_bytes = _attention(
+        shape, kind, acc, plan, seq_len, fused_attention, wide, min(document, seq_len)
+    )
     stream = vector_bytes(shape, kind, plan, tokens) + routed_bytes + score_bytes
+    stream = stream + (scan_bytes(shape, plan, tokens) if kind.attention == "mamba" else 0.0)
     casts = cast_bytes(parts, tokens) if dtype in NARROW else np.zeros_like(tokens)
     vector_f = kernels.memory_time(acc, stream + casts)
     vector_b = kernels.memory_time(acc, 2 * stream + 2 * casts)
@@ -169,7 +208,7 @@ def _experts(
     zero = np.zeros_like(tokens)
     if kind.mlp != "sparse":
         return zero, zero, zero
-    h, width, top_k = shape.hidden_size, kind.intermediate_size, shape.num_experts_per_tok
+    h, width, top_k = shape.expert_hidden_size, kind.intermediate_size, shape.num_experts_per_tok
     ep, etp, tp = (np.asarray(getattr(plan, name), float) for name in ("ep", "etp", "tp"))
     held = tokens / np.where(np.asarray(plan.sequence_parallel), tp, 1) * etp
     local = np.maximum(shape.n_routed_experts / ep, 1.0)
@@ -184,10 +223,13 @@ def _experts(
 
 
 def _attention(
-    shape: ModelShape, kind: LayerKind, acc: Any, plan: Plan | PlanTable, seq_len: int, fused: bool, wide: str
+    shape: ModelShape, kind: LayerKind, acc: Any, plan: Plan | PlanTable, seq_len: int, fused: bool, wide: str, document: float
 ) -> tuple[Array, Array, Array]:
     """Core attention seconds, and the score bytes that go through memory where attention is not fused."""
     tp, cp, batch = (np.asarray(getattr(plan, name), float) for name in ("tp", "cp", "micro_batch"))
+    if kind.attention == "mamba":
+        none = np.zeros_like(tp * cp * batch)
+        return none, none, none
     heads = shape.num_attention_heads / tp
     kv_heads = np.maximum(shape.num_key_value_heads / tp, 1.0) if kind.attention != "mla" else heads
     qk, v = shape.qk_head_dim, shape.value_head_dim
@@ -200,9 +242,9 @@ def _attention(
     f, b = (
         kernels.attention_prefill_time(
             acc,
-            batch,
-            seq_len,
-            seq_len,
+            batch * seq_len / (document or seq_len),
+            document or seq_len,
+            document or seq_len,
             heads,
             kv_heads,
             qk,
@@ -241,12 +283,12 @@ def cast_bytes(parts: list[tuple[Array, Array]], tokens: Array) -> Array:
     return total
 
 
-def head_work(shape: ModelShape, acc: Any, plan: Plan | PlanTable, seq_len: int) -> Work:
+def head_work(shape: ModelShape, acc: Any, plan: Plan | PlanTable, seq_len: int, frozen: bool = False) -> Work:
     """Output projection and cross entropy on the last stage: one product in bf16 and three passes over fp32 logits."""
     tp, cp = np.asarray(plan.tp, float), np.asarray(plan.cp, float)
     tokens = np.asarray(plan.micro_batch, float) * seq_len / cp
     f, b = _gemm(
-        acc, tokens, np.asarray(shape.vocab_size / tp), np.asarray(float(shape.hidden_size)), gemm_dtype(acc, "bf16")
+        acc, tokens, np.asarray(shape.vocab_size / tp), np.asarray(float(shape.hidden_size)), gemm_dtype(acc, "bf16"), frozen
     )
     logits = tokens * shape.vocab_size / tp
     work = nothing(tokens)

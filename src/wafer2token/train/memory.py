@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from wafer2token.train.layer import NARROW, shared_width
+from wafer2token.train.layer import NARROW, shared_width, state_widths
 from wafer2token.train.plan import OFFLOADS, RECOMPUTE, Plan, PlanTable
 from wafer2token.train.schedules import in_flight
 from wafer2token.train.stage import held, mix, split
@@ -32,6 +32,9 @@ class StateBytes:
 
 MIXED = StateBytes()
 """bf16 weights, fp32 gradients, Adam with fp32 master weights and moments (arXiv 1910.02054 with fp32 accumulation)."""
+
+FROZEN = StateBytes(gradient=0.0, optimizer=0.0)
+"""Low-rank fine-tuning: 16-bit weights alone; the adapters' own state is left out."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +111,9 @@ def layer_activation_bytes(
         shape.qk_head_dim + shape.value_head_dim
     )
     heads_bytes = 2.0 * (heads * shape.qk_head_dim + keys + heads * shape.value_head_dim) + 4.0 * heads
+    if kind.attention == "mamba":
+        keys_width, width = state_widths(shape)
+        heads_bytes = 2.0 * (2 * (2 * keys_width + width) + 2 * width)
     if kind.attention == "mla" and modern:
         heads_bytes = 2.0 * heads * shape.value_head_dim + 4.0 * heads
     latent = 2.0 * (shape.q_lora_rank + 2 * shape.kv_lora_rank) if kind.attention == "mla" else 0.0
@@ -118,7 +124,7 @@ def layer_activation_bytes(
     if kind.mlp == "dense":
         per_token = per_token + inner * kind.intermediate_size / tp
     else:
-        routed = shape.num_experts_per_tok * (saved * h + inner * kind.intermediate_size)
+        routed = shape.num_experts_per_tok * (saved * shape.expert_hidden_size + inner * kind.intermediate_size)
         per_token = per_token + routed / spread + inner * shared_width(shape) / tp
     kept = tokens * per_token
     return np.asarray(kept + (5.0 * heads / tp * tokens * seq_len if scores and not selective else 0.0))
@@ -130,7 +136,7 @@ def weight_gradient_bytes(shape: ModelShape, plan: Plan | PlanTable) -> Array:
     dense = ups * shape.hidden_size * shape.intermediate_size / np.asarray(plan.tp, float)
     if not shape.is_moe:
         return 4.0 * dense
-    expert = ups * shape.hidden_size * shape.moe_intermediate_size / np.asarray(plan.etp, float)
+    expert = ups * shape.expert_hidden_size * shape.moe_intermediate_size / np.asarray(plan.etp, float)
     return 4.0 * np.maximum(expert, dense * ("dense" in shape.mlp_layer_types))
 
 

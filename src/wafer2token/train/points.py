@@ -27,7 +27,7 @@ from wafer2token.train.wording import (
 )
 from wafer2token.workload import ModelShape, model
 
-EXPRESSIBLE = ("pretrain_steady_state", "finetune", "sft", "full_run")
+EXPRESSIBLE = ("pretrain_steady_state", "finetune", "sft", "lora", "full_run")
 TARGETS = {
     "tokens_per_s_per_device": "token/s",
     "tokens_per_s_total": "token/s",
@@ -308,7 +308,6 @@ def _moved(near: Case, case: Case) -> Plan | None:
 
 def _kind_reason(kind: str) -> str:
     return {
-        "lora": "low-rank fine-tuning is not pre-training: frozen weights",
         "time_to_train_only": "time to a target depends on convergence, not only on speed",
         "unstated": "the source does not say what was measured",
     }.get(kind, f"kind {kind!r} is not modelled")
@@ -345,7 +344,7 @@ def _devices(record: Record, split: Record) -> int:
 
 
 def read_plan(record: Record, split: Record, ranks: int, shape: ModelShape) -> tuple[Plan | None, frozenset[str]]:
-    """The plan a record states, and which fields it stated; None when it names no parallelism at all."""
+    """The plan a record states, and which fields it stated; None when it names none, or one of another number of devices."""
     stated = frozenset(k for k, v in split.items() if v is not None)
     if not {"tp", "pp"} & stated and "dp" not in stated:
         return None, stated
@@ -353,7 +352,7 @@ def read_plan(record: Record, split: Record, ranks: int, shape: ModelShape) -> t
     dp = int(split.get("dp") or max(ranks // (tp * pp * cp), 1))
     if tp * pp * cp * dp != ranks and ranks:
         if ranks % (tp * pp * cp):
-            raise CannotExpressError(f"tp {tp} x pp {pp} x cp {cp} does not divide the {ranks} devices of the record")
+            return None, stated - {"tp", "pp", "dp", "cp", "ep"}
         dp = ranks // (tp * pp * cp)
     micro = max(round(float(record.get("micro_batch") or 1)), 1)
     batch = int(record.get("global_batch") or split.get("batch_per_dp", 0) * dp or 0)

@@ -12,7 +12,7 @@ from wafer2token.evidence.errors import EvidenceError, InfeasibleError
 from wafer2token.train.calibration import Calibrated, calibrated, planner, stack_of, vendor_of
 from wafer2token.train.failures import availability, reliability_card
 from wafer2token.train.machine import Machine, machine, with_scale_out
-from wafer2token.train.memory import memory
+from wafer2token.train.memory import FROZEN, MIXED, memory
 from wafer2token.train.plan import SCHEDULES, Plan, table
 from wafer2token.train.points import CannotExpressError, Case
 from wafer2token.train.search import Space, price, search
@@ -57,6 +57,8 @@ def prepare(case: Case) -> Prepared:
             place.domain,
             fused(case, how),
             gradient_bytes=2.0 if plan.zero >= 3 else 4.0,
+            frozen=case.kind == "lora",
+            document=planner("packed_document") if "packed" in case.features else 0.0,
         )
     except (InfeasibleError, EvidenceError) as error:
         raise CannotExpressError(str(error).splitlines()[0]) from None
@@ -113,11 +115,11 @@ def _fill(case: Case, plan: Plan, place: Machine, how: Calibrated) -> Plan:
     options = [
         p for p in options if p.schedule != INTERLEAVED or p.micro_batches % p.pp == 0 or "vpp" in case.stated
     ] or [plan]
-    scores = not fused(case, how)
+    scores, state = not fused(case, how), FROZEN if case.kind == "lora" else MIXED
     ladder = ((plan.recompute, plan.recompute_share),) if "recompute" in case.stated else LEAST_RECOMPUTATION
     for code, share in ladder:
         trial = [replace(p, recompute=code, recompute_share=share) for p in options]
-        need = memory(case.shape, table(trial), case.seq_len, scores=scores).total
+        need = memory(case.shape, table(trial), case.seq_len, state, scores=scores).total
         fitting = [p for p, bytes_ in zip(trial, need, strict=True) if bytes_ < place.memory_bytes]
         if fitting:
             return _fastest(case, fitting, place, how)

@@ -88,29 +88,33 @@ def parts_of_step(
     fused_attention: bool = True,
     imbalance: float = 1.0,
     gradient_bytes: float = 4.0,
+    frozen: bool = False,
+    document: float = 0.0,
 ) -> Parts:
     """The pieces of a step on a machine.
 
     Args:
         acc: accelerator of `chip`; fab: links of `fabric`; domain: ranks of one scale-up domain.
         imbalance: load of the busiest expert rank over the mean, >= 1.
+        frozen, document: as in `layer_work`; frozen weights have no gradients to reduce and nothing to update.
     """
     pp, tp = (np.asarray(getattr(plan, n), float) for n in ("pp", "tp"))
     expand = np.zeros_like(pp * tp)
     layer, traffic = nothing(pp * tp), [np.zeros_like(pp * tp) for _ in range(6)]
     for kind, everywhere, middle in mix(shape):
         share = np.where(pp > 1, middle, everywhere)
-        work = layer_work(shape, kind, acc, plan, seq_len, fused_attention)
+        work = layer_work(shape, kind, acc, plan, seq_len, fused_attention, frozen, document)
         if kind.mlp == "sparse" and imbalance != 1.0:
             work = replace(work, expert_f=work.expert_f * imbalance, expert_b=work.expert_b * imbalance)
         layer = layer + work.scaled(share)
         expand = expand + share * expansion_seconds(shape, kind, acc, plan, seq_len)
         links = layer_traffic(shape, kind, fab, domain, plan, seq_len, imbalance)
         traffic = [a + share * getattr(links, f.name) for a, f in zip(traffic, fields(links), strict=True)]
-    head = head_work(shape, acc, plan, seq_len)
+    head = head_work(shape, acc, plan, seq_len, frozen)
     layers = split(shape, pp, np.asarray(plan.vpp))
     mine = held(shape, plan, "body")
     outer = step_traffic(shape, fab, domain, plan, seq_len, mine, layers.body, gradient_bytes)
+    trained = 0.0 if frozen else 1.0
     heads = np.full_like(pp * tp, 1.0 + shape.num_nextn_predict_layers)
     tensor_f, tensor_b, context_f, context_b, dispatch_f, dispatch_b = traffic
     return Parts(
@@ -123,11 +127,11 @@ def parts_of_step(
         dispatch_f,
         dispatch_b,
         outer.layer_gather,
-        outer.layer_reduce,
+        trained * outer.layer_reduce,
         outer.p2p,
-        outer.reduce,
-        outer.gather,
-        _optimizer_seconds(acc, plan, mine),
+        trained * outer.reduce,
+        trained * outer.gather,
+        trained * _optimizer_seconds(acc, plan, mine),
         layers.body,
         layers.last,
         layers.mean,

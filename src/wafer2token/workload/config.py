@@ -10,7 +10,7 @@ from typing import Any
 
 from wafer2token.evidence.errors import InputError, Problem, nearest
 from wafer2token.workload.families import FAMILIES, SAME_AS, SPELLINGS, Family, supported
-from wafer2token.workload.shape import DENSE, FULL, LINEAR, SLIDING, SPARSE, ModelShape
+from wafer2token.workload.shape import DENSE, FULL, LINEAR, MAMBA, NONE, SLIDING, SPARSE, ModelShape
 
 MOST_LAYERS = 10_000  # a guard against typing errors: each layer is kept as a word
 
@@ -22,6 +22,7 @@ _LAYER_WORDS = {
     "chunked_attention": SLIDING,
     "local": SLIDING,
     "linear_attention": LINEAR,
+    "mamba": MAMBA,
     "indexed_attention": FULL,
 }
 
@@ -186,6 +187,8 @@ def _common(read: _Reader, family: Family) -> dict[str, Any]:
 
 
 def _layer_count(read: _Reader) -> int:
+    if read.values.get("hybrid_override_pattern"):
+        return len(_hybrid(read))
     count = read.count("num_hidden_layers")
     if count > MOST_LAYERS:
         read.fault("num_hidden_layers", "not a usable count", count, f"at most {MOST_LAYERS:,}")
@@ -217,7 +220,7 @@ def _dense_width(read: _Reader, family: Family, hidden: int) -> int:
 
 
 def _experts(read: _Reader, family: Family, common: Mapping[str, Any]) -> dict[str, int]:
-    if not family.moe:
+    if not family.moe or (family.window_default == "pattern" and SPARSE not in dict.fromkeys(m for _, m in _hybrid(read))):
         return {}
     experts = read.count("n_routed_experts")
     per_token = read.count("num_experts_per_tok")
@@ -234,6 +237,7 @@ def _experts(read: _Reader, family: Family, common: Mapping[str, Any]) -> dict[s
         "moe_intermediate_size": width,
         "n_shared_experts": shared or int(shared_width > 0),
         "shared_expert_intermediate_size": shared_width,
+        "moe_latent_size": read.count("moe_latent_size", default=0),
     }
 
 
@@ -257,10 +261,35 @@ def _layer_words(read: _Reader, family: Family, count: int) -> dict[str, Any]:
     out: dict[str, Any] = {"layer_types": attention, "mlp_layer_types": _mlp_words(read, family, count)}
     if SLIDING in attention:
         out["sliding_window"] = read.count("sliding_window")
-    if LINEAR in attention:
+    if LINEAR in attention or MAMBA in attention:
         for key in ("num_key_heads", "num_value_heads", "key_head_dim", "value_head_dim", "conv_kernel_dim"):
             out[f"linear_{key}"] = read.count(f"linear_{key}")
     return out
+
+
+def hybrid_layers(pattern: str) -> list[tuple[str, str]]:
+    """(mixer, MLP) of every layer of a hybrid pattern: M a state-space mixer, * attention, - a dense MLP, E experts.
+
+    An MLP belongs to the mixer before it; a mixer that another one follows has none. Raises ValueError at a letter that
+    fits nowhere.
+    """
+    out: list[tuple[str, str]] = []
+    for letter in pattern:
+        if letter in "M*":
+            out.append((MAMBA if letter == "M" else FULL, NONE))
+        elif letter in "-E" and out and out[-1][1] == NONE:
+            out[-1] = (out[-1][0], DENSE if letter == "-" else SPARSE)
+        else:
+            raise ValueError(letter)
+    return out
+
+
+def _hybrid(read: _Reader) -> list[tuple[str, str]]:
+    try:
+        return hybrid_layers(str(read.values.get("hybrid_override_pattern") or ""))
+    except ValueError as letter:
+        read.fault("hybrid_override_pattern", "a letter that fits nowhere", str(letter), "M, *, - and E, an MLP after a mixer")
+        return []
 
 
 def _attention_words(read: _Reader, family: Family, count: int) -> tuple[str, ...]:
@@ -274,6 +303,8 @@ def _attention_words(read: _Reader, family: Family, count: int) -> tuple[str, ..
             read.fault("layer_types", "not one word per layer", len(given), f"{count} words")
             return ()
         return tuple(_LAYER_WORDS[w] for w in given)
+    if family.window_default == "pattern":
+        return tuple(mixer for mixer, _ in _hybrid(read))
     if family.window_default == "linear":
         period = read.count("full_attention_interval", default=4, least=1) or 1
         return tuple(FULL if (i + 1) % period == 0 else LINEAR for i in range(count))
@@ -291,6 +322,8 @@ def _attention_words(read: _Reader, family: Family, count: int) -> tuple[str, ..
 def _mlp_words(read: _Reader, family: Family, count: int) -> tuple[str, ...]:
     if not family.moe:
         return (DENSE,) * count
+    if family.window_default == "pattern":
+        return tuple(mlp for _, mlp in _hybrid(read))
     given = read.values.get("mlp_layer_types")
     if isinstance(given, list) and len(given) == count and all(word in (DENSE, SPARSE) for word in given):
         return tuple(given)

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any
 
-from wafer2token.workload.shape import SPARSE, LayerKind, ModelShape, layer_kinds, layers, nextn_kind
+from wafer2token.workload.shape import RECURRENT, SPARSE, LayerKind, ModelShape, layer_kinds, layers, nextn_kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +95,11 @@ def layer_parameters(shape: ModelShape, kind: LayerKind) -> LayerParameters:
     sparse = kind.mlp == SPARSE
     matrices = 3 if shape.mlp_gated else 2
     h = shape.hidden_size
-    each = matrices * h * kind.intermediate_size if sparse else 0
+    each = matrices * shape.expert_hidden_size * kind.intermediate_size if sparse else 0
     dense = 0 if sparse else matrices * h * kind.intermediate_size
     shared = matrices * h * shape.shared_expert_intermediate_size if sparse else 0
     shared += h if sparse and shape.shared_expert_gate else 0
+    shared += 2 * h * shape.moe_latent_size if sparse else 0
     bias = attention_bias
     if shape.mlp_bias and not sparse:
         bias += (matrices - 1) * kind.intermediate_size + h
@@ -122,8 +123,8 @@ def layer_parameters(shape: ModelShape, kind: LayerKind) -> LayerParameters:
 
 def _attention(shape: ModelShape, kind: LayerKind) -> tuple[int, int, int, int]:
     """(weights, of which on every tensor-parallel rank, norm weights, biases) of one attention block."""
-    if kind.attention == "linear":
-        return _linear_attention(shape)
+    if kind.attention in RECURRENT:
+        return _linear_attention(shape, kind.attention == "mamba")
     if shape.kv_lora_rank:
         return _latent_attention(shape)
     h, heads, kv, d = shape.hidden_size, shape.num_attention_heads, shape.num_key_value_heads, shape.head_dim
@@ -151,13 +152,18 @@ def _latent_attention(shape: ModelShape) -> tuple[int, int, int, int]:
     return split + whole, whole, norm, 0
 
 
-def _linear_attention(shape: ModelShape) -> tuple[int, int, int, int]:
-    """Gated delta rule (arXiv:2412.06464) as in Qwen3-Next: q, k, v, gate; two scalars per head; short convolution."""
+def _linear_attention(shape: ModelShape, mamba: bool) -> tuple[int, int, int, int]:
+    """Gated delta rule (arXiv:2412.06464) as in Qwen3-Next: q, k, v, gate; two scalars per head; short convolution.
+
+    Mamba-2 (arXiv:2405.21060): C, B, x, gate; one step per head, a skip and a decay of its own; a norm over all heads.
+    """
     h, values = shape.hidden_size, shape.linear_num_value_heads
     keys = shape.linear_num_key_heads * shape.linear_key_head_dim
     width = values * shape.linear_value_head_dim
-    weights = h * (2 * keys + 2 * width) + h * 2 * values + width * h
+    weights = h * (2 * keys + 2 * width) + h * (1 if mamba else 2) * values + width * h
     weights += (2 * keys + width) * shape.linear_conv_kernel_dim
+    if mamba:
+        return weights, 0, width, 3 * values + 2 * keys + width
     return weights, 0, shape.linear_value_head_dim, 2 * values
 
 

@@ -31,7 +31,8 @@ SPELLINGS: dict[str, tuple[str, ...]] = {
         "moe_k",
     ),
     "moe_intermediate_size": ("moe_intermediate_size",),
-    "shared_expert_intermediate_size": ("shared_expert_intermediate_size",),
+    "shared_expert_intermediate_size": ("shared_expert_intermediate_size", "moe_shared_expert_intermediate_size"),
+    "moe_latent_size": ("moe_latent_size",),
     "first_k_dense_replace": ("first_k_dense_replace", "num_dense_layers"),
     "moe_layer_freq": ("moe_layer_freq", "decoder_sparse_step", "interleave_moe_layer_step"),
     "q_lora_rank": ("q_lora_rank", "attention_q_lora_dim"),
@@ -44,11 +45,11 @@ SPELLINGS: dict[str, tuple[str, ...]] = {
     "index_topk": ("index_topk",),
     "sliding_window": ("sliding_window", "attention_chunk_size"),
     "num_nextn_predict_layers": ("num_nextn_predict_layers", "mtp_num_hidden_layers", "num_mtp_layers"),
-    "linear_num_key_heads": ("linear_num_key_heads",),
-    "linear_num_value_heads": ("linear_num_value_heads",),
-    "linear_key_head_dim": ("linear_key_head_dim",),
-    "linear_value_head_dim": ("linear_value_head_dim",),
-    "linear_conv_kernel_dim": ("linear_conv_kernel_dim",),
+    "linear_num_key_heads": ("linear_num_key_heads", "n_groups"),
+    "linear_num_value_heads": ("linear_num_value_heads", "mamba_num_heads"),
+    "linear_key_head_dim": ("linear_key_head_dim", "ssm_state_size"),
+    "linear_value_head_dim": ("linear_value_head_dim", "mamba_head_dim"),
+    "linear_conv_kernel_dim": ("linear_conv_kernel_dim", "conv_kernel"),
 }
 
 _SWITCHES: dict[str, tuple[str, ...]] = {
@@ -68,7 +69,7 @@ class Family:
     ``parts`` are values of ``ModelShape`` fields; ``defaults`` fill configuration keys that are missing;
     ``switches`` are configuration keys that turn parts on and off; ``mlp_width`` is the multiple of ``hidden_size`` where no width is given (0: it must be given);
     ``window_default`` says which layers slide when ``layer_types`` is missing: ``none``, ``all``,
-    ``alternate`` (even layers slide), or a period n as ``last_full:n``.
+    ``alternate`` (even layers slide), a period n as ``last_full:n``, or ``pattern`` (letters of ``hybrid_override_pattern``).
     """
 
     parts: dict[str, Any] = field(default_factory=dict)
@@ -161,6 +162,7 @@ FAMILIES: dict[str, Family] = {
     "falcon": Family(
         parts={"mlp_gated": False, "norm_bias": True}, defaults=_TIED, mlp_width=4, switches={"bias": _ALL_BIASES}
     ),
+    "nemotron_h": Family(parts={"mlp_gated": False, "norms_per_layer": 1}, defaults=_UNTIED, moe=True, window_default="pattern"),
     "nemotron": Family(parts={"mlp_gated": False, "norm_bias": True}, defaults=_UNTIED),
     "chatglm": Family(parts={"qkv_bias": True}, defaults=_UNTIED, switches={"add_qkv_bias": ("qkv_bias",)}),
     "baichuan": Family(defaults=_UNTIED),

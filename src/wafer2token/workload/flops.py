@@ -7,7 +7,7 @@ from typing import Any
 from wafer2token.evidence.errors import InputError, unknown
 from wafer2token.workload.counts import layer_parameters, parameters
 from wafer2token.workload.ops import attended_pairs
-from wafer2token.workload.shape import ModelShape, layers, nextn_kind
+from wafer2token.workload.shape import RECURRENT, ModelShape, layers, nextn_kind
 
 FLAVOURS = ("megatron", "palm", "6n", "causal")
 RECOMPUTE = ("none", "selective", "full")
@@ -67,7 +67,7 @@ def score_flops_per_token(shape: ModelShape, seq_len: Any, causal: bool = True, 
 
 
 def _pair_flops(shape: ModelShape, attention: str) -> int:
-    if attention == "linear":
+    if attention in RECURRENT:
         return 0
     return 2 * shape.num_attention_heads * (shape.qk_head_dim + shape.value_head_dim)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from wafer2token.workload.shape import LayerKind, ModelShape, layers
+from wafer2token.workload.shape import RECURRENT, LayerKind, ModelShape, layers
 
 STATE_BYTES = 4  # recurrent states are kept in fp32 by the published kernels (flash-linear-attention)
 
@@ -15,7 +15,7 @@ def kv_elements_per_token(shape: ModelShape, kind: LayerKind, tp: Any = 1) -> An
     Latent attention keeps ``kv_lora_rank + qk_rope_head_dim`` elements whatever the number of heads and is not
     divided by ``tp``; grouped heads are divided down to one head per rank. ``tp`` may be an array.
     """
-    if kind.attention == "linear":
+    if kind.attention in RECURRENT:
         return 0
     if shape.kv_lora_rank:
         return shape.kv_lora_rank + shape.qk_rope_head_dim
@@ -53,7 +53,7 @@ def kv_bytes(shape: ModelShape, length: Any, dtype_bytes: Any, tp: Any = 1, inde
 
 def state_bytes(shape: ModelShape, tp: Any = 1) -> Any:
     """State of the linear-attention layers of one sequence on one rank [B]: matrix state in fp32, convolution in bf16."""
-    count = sum(n for kind, n in layers(shape) if kind.attention == "linear")
+    count = sum(n for kind, n in layers(shape) if kind.attention in RECURRENT)
     if not count:
         return 0
     values = -(-shape.linear_num_value_heads // tp)

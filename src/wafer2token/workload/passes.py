@@ -14,7 +14,7 @@ import numpy as np
 from wafer2token.evidence.errors import InputError, Problem
 from wafer2token.workload.dtypes import canonical_dtype, dtype_bytes
 from wafer2token.workload.ops import Op
-from wafer2token.workload.shape import SPARSE, LayerKind, ModelShape, layers, nextn_kind
+from wafer2token.workload.shape import RECURRENT, SPARSE, LayerKind, ModelShape, layers, nextn_kind
 
 PHASES = ("prefill", "decode", "train")
 
@@ -205,7 +205,7 @@ def _attention_block(shape: ModelShape, kind: LayerKind, call: Pass) -> list[Op]
     size = dtype_bytes(call.inner_dtype)
     extra = 2 * call.outside_tokens * shape.hidden_size * size * (shape.norms_per_layer > 2)
     norm = _memory("input_norm", call, 4 * call.outside_tokens * shape.hidden_size * size + extra)
-    if kind.attention == "linear":
+    if kind.attention in RECURRENT:
         inner = _linear_attention(shape, call)
     elif shape.kv_lora_rank:
         inner = _latent_attention(shape, kind, call)
@@ -395,8 +395,9 @@ def _expert_block(shape: ModelShape, kind: LayerKind, call: Pass) -> list[Op]:
     out = [router, _memory("route", call, own * experts * 4 + 2 * routed * h * size, ops=4)]
     out += _exchange("dispatch", shape, call, call.act_dtype)
     reduced, gathered = _expert_closing(shape, call)
-    up = {**args, "n": gates * width, "k": h}
-    down = {**args, "n": h, "k": width}
+    inner = shape.expert_hidden_size
+    up = {**args, "n": gates * width, "k": inner}
+    down = {**args, "n": inner, "k": width}
     shared = shape.shared_expert_intermediate_size
     out += [
         Op("experts_up", "grouped_gemm", up, dtype=call.act_dtype, weight_dtype=call.expert_dtype),

@@ -9,8 +9,10 @@ from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from typing import Any
 
-FULL, SLIDING, LINEAR = "full_attention", "sliding_attention", "linear_attention"
-DENSE, SPARSE = "dense", "sparse"
+FULL, SLIDING, LINEAR, MAMBA = "full_attention", "sliding_attention", "linear_attention", "mamba"
+DENSE, SPARSE, NONE = "dense", "sparse", "none"
+RECURRENT = ("linear", "mamba")
+"""Kinds of attention that keep a state of fixed size instead of keys and values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +21,8 @@ class ModelShape:
 
     ``num_hidden_layers`` counts the main layers; multi-token-prediction layers are apart in
     ``num_nextn_predict_layers``. ``layer_types`` and ``mlp_layer_types`` hold one word per layer
-    (``full_attention | sliding_attention | linear_attention`` and ``dense | sparse``).
+    (``full_attention | sliding_attention | linear_attention | mamba`` and ``dense | sparse | none``). State-space layers
+    (Mamba-2, arXiv:2405.21060) use the ``linear_*`` keys: groups as key heads, the state as key width, heads as value heads.
     """
 
     id: str
@@ -42,6 +45,7 @@ class ModelShape:
     num_experts_per_tok: int = 0
     moe_intermediate_size: int = 0
     shared_expert_intermediate_size: int = 0
+    moe_latent_size: int = 0
     # multi-head latent attention and its sparse index
     q_lora_rank: int = 0
     kv_lora_rank: int = 0
@@ -93,6 +97,11 @@ class ModelShape:
         return SPARSE in self.mlp_layer_types
 
     @property
+    def expert_hidden_size(self) -> int:
+        """Width of what routed experts read and write: the latent one where there is one [elements]."""
+        return self.moe_latent_size or self.hidden_size
+
+    @property
     def qk_head_dim(self) -> int:
         """Width of one query or key head [elements]."""
         return self.qk_nope_head_dim + self.qk_rope_head_dim if self.kv_lora_rank else self.head_dim
@@ -134,9 +143,9 @@ def layer_kinds(shape: ModelShape) -> tuple[LayerKind, ...]:
     for attention, mlp in zip(shape.layer_types, shape.mlp_layer_types, strict=True):
         kinds.append(
             LayerKind(
-                attention="linear" if attention == LINEAR else shape.attention,
-                mlp=mlp,
-                intermediate_size=shape.moe_intermediate_size if mlp == SPARSE else shape.intermediate_size,
+                attention={LINEAR: "linear", MAMBA: "mamba"}.get(attention, shape.attention),
+                mlp=DENSE if mlp == NONE else mlp,
+                intermediate_size={SPARSE: shape.moe_intermediate_size, NONE: 0}.get(mlp, shape.intermediate_size),
                 window=shape.sliding_window if attention == SLIDING else 0,
                 index_topk=shape.index_topk if attention == FULL else 0,
             )
@@ -156,7 +165,7 @@ def layers(shape: ModelShape) -> tuple[tuple[LayerKind, int], ...]:
 def nextn_kind(shape: ModelShape) -> LayerKind:
     """The kind of a multi-token-prediction layer: the last full-attention main layer's, or the last one's where all are linear."""
     kinds = layer_kinds(shape)
-    return next((kind for kind in reversed(kinds) if kind.attention != "linear"), kinds[-1])
+    return next((kind for kind in reversed(kinds) if kind.attention not in RECURRENT), kinds[-1])
 
 
 def with_layers(shape: ModelShape, count: int) -> ModelShape:

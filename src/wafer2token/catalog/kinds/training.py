@@ -23,7 +23,7 @@ class TrainingCard(Card):
 
     The card of scope ``planner`` holds what is taken of every job where nothing is stated: ``host_link`` between chip and
     host memory, ``memory_reserve`` left to framework and fragmentation, ``optimizer_traffic`` of Adam per parameter,
-    ``seq_len``, the tokens of a step (``step_tokens``, at least ``step_tokens_per_chip`` for every chip), and
+    ``scan_chunk`` of a state-space layer, mean document of a packed sequence (``packed_document``), ``seq_len``, the tokens of a step (``step_tokens``, at least ``step_tokens_per_chip`` for every chip), and
     ``record_step_tokens`` for a measurement whose source states no batch.
     """
 
@@ -61,6 +61,8 @@ class TrainingCard(Card):
     host_link: ByteRate | None = None
     memory_reserve: Ratio | None = None
     optimizer_traffic: Bytes | None = None
+    scan_chunk: Tokens | None = None
+    packed_document: Tokens | None = None
     seq_len: Tokens | None = None
     sequences_per_chip: Ratio | None = None
     step_tokens: Tokens | None = None
