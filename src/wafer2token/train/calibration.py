@@ -11,7 +11,7 @@ from wafer2token.train.step import Software
 
 VENDORS = {"nvidia": "nvidia", "huawei": "huawei", "amd": "amd", "google": "google", "intel": "intel"}
 CLASSES = {"fp8": "8bit", "mxfp8": "8bit", "nvfp4": "4bit", "fp4": "4bit", "mxfp4": "4bit"}
-MULTIPLIERS = ("kernel", "attention", "expert", "vector", "data_slowdown")
+MULTIPLIERS = ("kernel", "attention", "expert", "vector", "scan", "data_slowdown")
 SETTINGS = (
     "launch",
     "per_micro_batch",
@@ -138,6 +138,7 @@ def _software(product: dict[str, float], settings: dict[str, Any], fused: bool) 
         expert=kernel * product["expert"],
         attention=kernel * product["attention"],
         vector=product["vector"],
+        scan=product["scan"],
         launch_s=settings.get("launch", 0.0),
         tensor_hidden=settings.get("tensor_hidden", 0.0),
         context_hidden=settings.get("context_hidden", 0.0),

@@ -45,6 +45,8 @@ class Work:
     vector_b: Array
     calls_f: Array
     calls_b: Array
+    scan_f: Array
+    scan_b: Array
 
     def __add__(self, other: Work) -> Work:
         return Work(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
@@ -60,12 +62,12 @@ class Work:
     @property
     def forward(self) -> Array:
         """Seconds of all kernels, forward."""
-        return np.asarray(self.gemm_f + self.expert_f + self.attention_f + self.vector_f)
+        return np.asarray(self.gemm_f + self.expert_f + self.attention_f + self.vector_f + self.scan_f)
 
     @property
     def backward(self) -> Array:
         """Seconds of all kernels, backward without recomputation."""
-        return np.asarray(self.gemm_b + self.expert_b + self.attention_b + self.vector_b)
+        return np.asarray(self.gemm_b + self.expert_b + self.attention_b + self.vector_b + self.scan_b)
 
 
 def nothing(like: Array) -> Work:
@@ -190,14 +192,25 @@ def layer_work(
         shape, kind, acc, plan, seq_len, fused_attention, wide, min(document, seq_len)
     )
     stream = vector_bytes(shape, kind, plan, tokens) + routed_bytes + score_bytes
-    stream = stream + (scan_bytes(shape, plan, tokens) if kind.attention == "mamba" else 0.0)
+    scan = kernels.memory_time(acc, scan_bytes(shape, plan, tokens)) if kind.attention == "mamba" else 0.0 * tokens
     casts = cast_bytes(parts, tokens) if dtype in NARROW else np.zeros_like(tokens)
     vector_f = kernels.memory_time(acc, stream + casts)
     vector_b = kernels.memory_time(acc, 2 * stream + 2 * casts)
     calls = 14.0 + 2 * len(parts) + (16.0 if kind.mlp == "sparse" else 0.0) + (0.0 if fused_attention else 6.0)
     ones = np.ones_like(tokens)
     return Work(
-        gemm_f, gemm_b, expert_f, expert_b, attention_f, attention_b, vector_f, vector_b, calls * ones, 2 * calls * ones
+        gemm_f,
+        gemm_b,
+        expert_f,
+        expert_b,
+        attention_f,
+        attention_b,
+        vector_f,
+        vector_b,
+        calls * ones,
+        2 * calls * ones,
+        scan,
+        2 * scan,
     )
 
 
@@ -303,4 +316,6 @@ def head_work(shape: ModelShape, acc: Any, plan: Plan | PlanTable, seq_len: int,
         kernels.memory_time(acc, 6.0 * logits),
         8.0 + work.calls_f,
         12.0 + work.calls_b,
+        work.scan_f,
+        work.scan_b,
     )

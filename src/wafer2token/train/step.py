@@ -65,6 +65,7 @@ class Software:
     expert: Any = 1.0
     attention: Any = 1.0
     vector: Any = 1.0
+    scan: Any = 1.0
     launch_s: Any = 0.0
     tensor_hidden: Any = 0.0
     context_hidden: Any = 0.0
@@ -231,12 +232,14 @@ def _seconds(work: Work, how: Software, times: Any = 1.0) -> tuple[Array, Array]
         + work.expert_f * how.expert
         + work.attention_f * how.attention
         + work.vector_f * how.vector
+        + work.scan_f * how.scan
     )
     b = (
         work.gemm_b * how.compute
         + work.expert_b * how.expert
         + work.attention_b * how.attention
         + work.vector_b * how.vector
+        + work.scan_b * how.scan
     )
     return times * (f + work.calls_f * how.launch_s), times * (b + work.calls_b * how.launch_s)
 

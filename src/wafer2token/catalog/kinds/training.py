@@ -16,7 +16,7 @@ class TrainingCard(Card):
     """Parameters of one scope (``part`` fit) or how it is recognised (``part`` definition); a run takes the product of the multipliers of its vendor, chip family, precision and stack.
 
     ``target`` names the vendor, the family, ``family.precision`` or the stack. ``kernel`` multiplies matrix products and
-    attention, ``attention`` and ``expert`` these alone on top, ``vector`` memory-bound kernels, ``unfused_attention``
+    attention, ``attention`` and ``expert`` these alone on top, ``vector`` memory-bound kernels, ``scan`` those of state-space layers, ``unfused_attention``
     attention that is not fused. ``*_hidden`` is the share of
     that traffic which computation covers. ``points`` and ``sources`` count the measurements behind the card, ``error`` is
     the median absolute error of the fit on them, ``left_out`` that on sources the fit had not seen.
@@ -45,6 +45,7 @@ class TrainingCard(Card):
     attention: Ratio | None = None
     expert: Ratio | None = None
     vector: Ratio | None = None
+    scan: Ratio | None = None
     unfused_attention: Ratio | None = None
     data_slowdown: Ratio | None = None
     launch: Seconds | None = None
