@@ -31,6 +31,8 @@ GEMM = (
     "m",
     "n",
     "k",
+    "down_k",
+    "copies",
     "latency_us",
     "tflops",
     "software",
@@ -43,7 +45,7 @@ ATTENTION = ("id", "chip", "kind", "phase", "dtype", "kv_dtype", "batch", "q_len
              "causal", "window", "latency_us", "tflops", "software", "grade", "quality_flag", "source", "licence")  # fmt: skip
 COLLECTIVES = ("id", "system", "op", "ranks", "nodes", "scope", "message_bytes", "latency_us", "busbw_GBps", "algbw_GBps", "library",
                "grade", "quality_flag", "source", "licence", "block_bytes")  # fmt: skip
-PER_TABLE = {"gemm": 250, "attention_prefill": 120, "attention_decode": 120, "mla_decode": 80}
+PER_TABLE = {"gemm": 250, "grouped_gemm": 100, "attention_prefill": 120, "attention_decode": 120, "mla_decode": 80}
 
 
 def main() -> None:
@@ -52,8 +54,8 @@ def main() -> None:
     parser.add_argument("--aiconfigurator")
     given = parser.parse_args()
     folder = package_data(given.aiconfigurator)
-    tables = [t for t in read(folder) if not t.kv_dtype]
-    write(SRC / "chip" / "data" / "gemm.csv.gz", GEMM, [*facts(given.facts / "gemm.csv"), *gemm_rows(tables)])
+    tables = [t for t in read(folder, experts=True) if not t.kv_dtype]
+    write(SRC / "chip" / "data" / "gemm.csv.gz", GEMM, [*facts(given.facts / "gemm.csv"), *gemm_rows(tables), *expert_rows(tables)])
     write(
         SRC / "chip" / "data" / "attention.csv.gz",
         ATTENTION,
@@ -87,9 +89,19 @@ def gemm_rows(tables: Iterable[KernelTable]) -> Iterable[dict[str, str]]:
     for table in (t for t in tables if t.family == "gemm"):
         rows = held_out(table)
         for i in range(len(rows)):
-            shape = {k: f"{rows.columns[k][i]:g}" for k in ("m", "n", "k")}
+            shape = {k: f"{rows.columns[k][i]:g}" for k in ("m", "n", "k", "copies")}
             yield {**origin(table), **shape, "id": f"aic-{table.chip}-{table.stack}-gemm-{table.dtype}-{i}", "op": "gemm",
                    "groups": "1", "latency_us": f"{rows.seconds[i] * 1e6:.5g}"}  # fmt: skip
+
+
+def expert_rows(tables: Iterable[KernelTable]) -> Iterable[dict[str, str]]:
+    names = {"m": "tokens_per_expert", "n": "n", "k": "k", "down_k": "down_k", "groups": "experts", "copies": "copies"}
+    for table in (t for t in tables if t.family == "grouped_gemm"):
+        rows = held_out(table)
+        for i in range(len(rows)):
+            shape = {theirs: f"{rows.columns[ours][i]:.6g}" for theirs, ours in names.items()}
+            yield {**origin(table), **shape, "id": f"aic-{table.chip}-{table.stack}-experts-{table.dtype}-{i}",
+                   "op": "fused_experts", "latency_us": f"{rows.seconds[i] * 1e6:.5g}"}  # fmt: skip
 
 
 def attention_rows(tables: Iterable[KernelTable]) -> Iterable[dict[str, str]]:

@@ -2,13 +2,11 @@
 
 import json
 import re
-from dataclasses import replace
 
 import pytest
 
 from wafer2token.report.train_page import train_page
 from wafer2token.train import train
-from wafer2token.train.plan import SCHEDULES
 
 
 @pytest.fixture(scope="module")
@@ -34,11 +32,14 @@ def test_plans_memory_and_intervals_are_there(answer):
     assert train_page(answer) == html
 
 
-def test_a_schedule_that_is_not_played_is_named(answer):
-    best = answer.best[0]
-    folded = replace(best, plan=replace(best.plan, schedule=SCHEDULES.index("dualpipe"), vpp=1))
-    html = train_page(replace(answer, best=(folded,)))
-    assert "dualpipe has no played timeline here; 1f1b is drawn" in html
+def test_dualpipe_is_played_and_drawn():
+    folded = train(
+        "llama_3_1_70b", "dgx_h100", 64, 1e12, "tp=4,pp=4,schedule=dualpipe,recompute=full", 50, global_batch=64
+    )
+    html = train_page(folded)
+    assert "Schedule dualpipe, played event by event" in html
+    drawn = {series["name"]: len(series["data"]) for series in chart(html)["series"]}
+    assert drawn["forward beside backward"] > drawn["weight gradient"] > 0
 
 
 def test_no_price_and_no_pipeline():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bisect
 import math
+from collections import deque
 
 import simpy
 
@@ -40,7 +41,8 @@ class Job:
     def __init__(self, index, isl, osl):
         self.index, self.isl, self.osl = index, isl, osl
         self.target, self.computed, self.made = isl, 0, 0
-        self.context, self.blocks, self.admitted = 0, 0, 0
+        self.context, self.admitted = 0, 0
+        self.blocks, self.left = [], []
         self.first = self.finish = -1.0
 
 
@@ -48,7 +50,9 @@ class Replica:
     def __init__(self, env, pool, cluster):
         self.env, self.pool, self.cluster = env, pool, cluster
         self.waiting, self.filling, self.decoding = [], [], []
-        self.free, self.count = pool.kv_blocks, 0
+        self.free, self.count = deque(range(min(pool.kv_blocks, 10_000))), 0
+        self.keeps = cluster.prefix_cache and cluster.policy == "vllm"
+        self.content = {}
         self.bell = env.event()
         env.process(self.work())
 
@@ -71,16 +75,18 @@ class Replica:
     def make_room(self):
         size, gone = self.cluster.block_size, False
         while self.decoding:
-            need = [j for j in self.decoding if j.context + 1 > j.blocks * size]
-            if len(need) <= self.free:
+            need = [j for j in self.decoding if j.context + 1 > len(j.blocks) * size]
+            if len(need) <= len(self.free):
                 for j in need:
-                    j.blocks += 1
-                    self.free -= 1
+                    j.blocks.append(self.take())
                 break
             gone = True
             youngest = max(self.decoding + self.filling, key=lambda j: j.admitted)
-            self.free += youngest.blocks
-            youngest.blocks = 0
+            known = youngest.context if youngest in self.decoding else youngest.computed
+            youngest.left = youngest.blocks[: known // size]
+            for k, block in enumerate(youngest.left):
+                self.content[block] = (youngest.index, k)
+            self.give(youngest)
             (self.decoding if youngest in self.decoding else self.filling).remove(youngest)
             youngest.target, youngest.computed = youngest.isl + youngest.made, 0
             self.waiting.insert(0, youngest)
@@ -97,15 +103,15 @@ class Replica:
         while self.waiting and not gone and budget > 0 and len(self.decoding) + len(self.filling) < self.pool.max_num_seqs:
             job = self.waiting[0]
             blocks = -(-job.target // self.cluster.block_size)
-            if blocks > self.free:
+            if blocks > len(self.free):
                 break
             self.waiting.pop(0)
-            self.free -= blocks
-            job.blocks = blocks
+            self.find(job)
+            job.blocks += [self.take() for _ in range(blocks - len(job.blocks))]
             self.count += 1
             job.admitted = self.count
             self.filling.append(job)
-            chunks.append(min(job.target, budget))
+            chunks.append(min(job.target - job.computed, budget))
             budget -= chunks[-1]
         tokens = sum(chunks)
         if tokens == 0 and not self.decoding:
@@ -139,7 +145,28 @@ class Replica:
 
     def end(self, job, now):
         job.finish = now
-        self.free += job.blocks
+        self.give(job)
+
+    def take(self):
+        block = self.free.popleft()
+        self.content.pop(block, None)
+        return block
+
+    def give(self, job):
+        """The end of the sequence first, as vLLM frees it."""
+        self.free.extend(reversed(job.blocks))
+        job.blocks = []
+
+    def find(self, job):
+        """Blocks that nobody has overwritten since the job left them behind."""
+        for k, block in enumerate(job.left if self.keeps else []):
+            if self.content.get(block) != (job.index, k):
+                break
+            self.free.remove(block)
+            job.blocks.append(block)
+        del job.blocks[-(-job.target // self.cluster.block_size) :]
+        job.computed = min(len(job.blocks) * self.cluster.block_size, job.target - 1)
+        job.left = []
 
 
 def play(requests, cluster):

@@ -72,6 +72,19 @@ def test_closed_loop_holds_the_concurrency():
     assert out.end_s == pytest.approx(400 / 16 * 51 * 0.01, rel=1e-9)
 
 
+def test_a_client_of_a_closed_loop_waits_for_its_answer():
+    out = simulate(closed_loop(40, 8, 51), single(table(gemm=0.01), 4, max_concurrency=4, response_s=0.2))
+    assert out.end_s == pytest.approx(10 * 0.51 + 9 * 0.2, rel=1e-9)
+
+
+def test_what_a_preempted_request_left_behind_is_not_computed_again():
+    requests = make(np.zeros(2), 32, 40)
+    pool = Pool(table(gemm=0.01), max_num_seqs=2, kv_blocks=13)
+    again = [simulate(requests, Cluster((pool,), block_size=8, prefix_cache=kept)) for kept in (False, True)]
+    assert [a.leftover["evicted"] for a in again] == [1, 1]
+    assert again[0].prefilled > again[1].prefilled > 64
+
+
 def test_kv_growth_is_summed_exactly():
     kv = 1e-6
     out = simulate(make([0.0], 100, 11), single(table(kv=kv)))
@@ -81,13 +94,14 @@ def test_kv_growth_is_summed_exactly():
 
 @pytest.mark.parametrize("policy", ["vllm", "sglang"])
 @pytest.mark.parametrize("blocks", [1 << 30, 60, 24])
+@pytest.mark.parametrize("keeps", [False, True])
 @pytest.mark.parametrize("seed", range(4))
-def test_equal_to_the_simpy_twin(policy, blocks, seed):
+def test_equal_to_the_simpy_twin(policy, blocks, seed, keeps):
     rng = np.random.default_rng(seed)
     n = 60
     requests = make(np.cumsum(rng.exponential(0.05, n)), rng.integers(1, 120, n), rng.integers(1, 60, n))
     pool = Pool(bent(), replicas=2, max_num_seqs=6, max_num_batched_tokens=48, kv_blocks=blocks)
-    cluster = Cluster((pool,), policy=policy, router="round_robin", block_size=8)
+    cluster = Cluster((pool,), policy=policy, router="round_robin", block_size=8, prefix_cache=keeps)
     out = simulate(requests, cluster)
     first, finish = twin.play(requests, cluster)
     assert np.allclose(out.first_s, first, rtol=1e-9)

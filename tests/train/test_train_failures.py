@@ -1,13 +1,16 @@
 import numpy as np
 import pytest
 
-from wafer2token.catalog import get
+from wafer2token.catalog import get, number
+from wafer2token.evidence.sampling import recorded
 from wafer2token.train.failures import (
     DAY_S,
     availability,
     checkpoint_interval,
     goodput,
+    short_of_nodes,
     simulate_goodput,
+    simulate_spares,
     slow_node_loss,
     spare_nodes,
 )
@@ -54,5 +57,37 @@ def test_ascend_is_assumed_and_wide():
 
 def test_spares_and_slow_nodes():
     assert spare_nodes(2048, 3.3e-3 / DAY_S, DAY_S) >= 7
+    assert spare_nodes(np.array([100, 10_000]), 1e-3 / DAY_S, DAY_S).shape == (2,)
     assert slow_node_loss(1, 0.01, 0.1) == pytest.approx(0.001)
     assert slow_node_loss(10_000, 0.01, 0.1) == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("spares", [2, 6, 9])
+def test_waiting_for_nodes_played_and_closed_form_agree(spares):
+    nodes, rate, repair = 2048, 3.0e-3 / DAY_S, DAY_S
+    closed = float(short_of_nodes(nodes, spares, rate, repair))
+    played = np.mean([simulate_spares(nodes, spares, rate, repair, 4000 * DAY_S, seed) for seed in range(4)])
+    assert played == pytest.approx(closed, abs=0.01)
+
+
+def test_spares_of_the_table_keep_the_job_whole():
+    nodes, rate, repair = 2048, 3.0e-3 / DAY_S, DAY_S
+    enough = int(spare_nodes(nodes, rate, repair))
+    assert short_of_nodes(nodes, enough, rate, repair) <= 0.05 < short_of_nodes(nodes, enough - 1, rate, repair)
+
+
+def test_slow_nodes_played_and_closed_form_agree():
+    """Every node is slow with a small probability at any time, and one slow node slows all."""
+    nodes, share, loss = 256, 0.002, 0.1
+    slow = np.random.default_rng(0).random((20_000, nodes)) < share
+    assert float(slow.any(axis=1).mean() * loss) == pytest.approx(float(slow_node_loss(nodes, share, loss)), rel=0.02)
+
+
+def test_every_number_is_drawn_under_the_name_of_its_card():
+    with recorded() as drawn:
+        availability(get("reliability", "ascend_clusters"), 1000, 50, 0)
+    assert set(drawn) == {
+        f"reliability.ascend_clusters.{name}"
+        for name in ("interruptions", "checkpoint", "restart", "repair", "slow_nodes", "slow_loss")
+    }
+    assert all(number(name) for name in drawn)

@@ -1,4 +1,5 @@
 import itertools
+import json
 
 import numpy as np
 import pytest
@@ -25,11 +26,60 @@ def test_pangu_prints_these_bubbles():
         ("zero_bubble", 8, 32, 1),
         ("zero_bubble", 4, 12, 1),
         ("1f1b", 1, 5, 1),
+        ("dualpipe", 2, 4, 1),
+        ("dualpipe", 8, 20, 1),
+        ("dualpipe", 16, 32, 1),
+        ("dualpipev", 1, 4, 1),
+        ("dualpipev", 4, 8, 1),
+        ("dualpipev", 7, 15, 1),
     ],
 )
 def test_played_bubble_is_the_closed_form(schedule, p, m, v):
     played = simulate(schedule, p, m, 1.0, 1.0, 1.0, v)
     assert played.bubble_s == pytest.approx(float(bubble_seconds(SCHEDULES.index(schedule), p, v, 1.0, 1.0, 1.0)))
+
+
+@pytest.mark.parametrize("schedule", ["dualpipe", "dualpipev"])
+@pytest.mark.parametrize(("b", "w"), [(1.2, 0.8), (1.5, 1.0), (1.0, 0.9)])
+def test_dualpipe_idles_no_more_than_its_closed_form(schedule, b, w):
+    """Where the passes are not equal thirds, the play saves a fraction of one pass on the closed form."""
+    for p, m in ((4, 8), (8, 20), (12, 48)):
+        played, closed = (
+            simulate(schedule, p, m, 1.0, b, w).bubble_s,
+            bubble_seconds(SCHEDULES.index(schedule), p, 1, 1.0, b, w),
+        )
+        assert float(closed) - 1.0 - 1e-6 <= played <= float(closed) + 1e-6
+
+
+@pytest.mark.parametrize(("schedule", "chunks"), [("dualpipe", 1), ("dualpipev", 2)])
+def test_dualpipe_runs_every_pass_once_on_every_rank(schedule, chunks):
+    p, m = 6, 16
+    played = simulate(schedule, p, m, 1.0, 1.3, 0.7, hop=0.05)
+    assert max(played.busy_s) == pytest.approx(m * 3.0)
+    for stage in range(p):
+        mine = [s for s in played.slices if s.stage == stage]
+        forward = sorted(s.micro_batch for s in mine if "F" in s.kind)
+        backward = sorted(s.beside if s.beside >= 0 else s.micro_batch for s in mine if "B" in s.kind)
+        assert forward == backward == sorted(list(range(m)) * chunks)
+        times = sorted((s.start_s, s.end_s) for s in mine)
+        assert all(a[1] <= b[0] + 1e-9 for a, b in itertools.pairwise(times))
+
+
+def test_dualpipe_holds_what_its_table_says():
+    """At most p + 1 micro-batches between forward and backward on any rank (DeepSeek-V3, table 2)."""
+    p, m = 8, 24
+    played = simulate("dualpipe", p, m, 1.0, 1.0, 1.0)
+    for stage in range(p):
+        events = [(s.start_s, 1) for s in played.slices if s.stage == stage and "F" in s.kind]
+        events += [(s.end_s, -1) for s in played.slices if s.stage == stage and "B" in s.kind]
+        held = list(itertools.accumulate(step for _, step in sorted(events, key=lambda e: (e[0], e[1]))))
+        assert max(held) <= in_flight(SCHEDULES.index("dualpipe"), p, 1, m)
+
+
+@pytest.mark.parametrize(("schedule", "p", "m"), [("dualpipe", 3, 12), ("dualpipe", 4, 7), ("dualpipev", 4, 7)])
+def test_dualpipe_needs_enough_micro_batches(schedule, p, m):
+    with pytest.raises(InputError, match="twice as many micro-batches"):
+        simulate(schedule, p, m, 1.0, 1.0, 1.0)
 
 
 @pytest.mark.parametrize("schedule", ["1f1b", "interleaved", "gpipe", "zero_bubble"])
@@ -43,11 +93,17 @@ def test_every_piece_runs_once_and_stages_never_overlap(schedule):
         assert all(a[1] <= b[0] + 1e-9 for a, b in itertools.pairwise(mine))
 
 
-def test_trace_is_in_microseconds_and_one_track_per_stage():
-    trace = simulate("1f1b", 4, 8, 0.01, 0.01, 0.01).trace()
+@pytest.mark.parametrize("schedule", ["1f1b", "dualpipe"])
+def test_trace_is_in_microseconds_and_one_track_per_stage(schedule, tmp_path):
+    """What Perfetto asks of a trace: names, numbers from zero on, and slices of one track that do not overlap."""
+    trace = json.loads(simulate(schedule, 4, 8, 0.01, 0.01, 0.01).write_trace(tmp_path / "t.json").read_text())
     slices = [e for e in trace["traceEvents"] if e["ph"] == "X"]
     assert {e["tid"] for e in slices} == {0, 1, 2, 3}
     assert slices[0]["dur"] == pytest.approx(1e4)
+    assert min(e["ts"] for e in slices) == 0
+    for track in range(4):
+        times = sorted((e["ts"], e["ts"] + e["dur"]) for e in slices if e["tid"] == track)
+        assert all(a[1] <= b[0] + 1e-3 for a, b in itertools.pairwise(times))
 
 
 def test_flights_by_schedule():

@@ -186,4 +186,4 @@ def test_a_damaged_configuration_is_read_or_refused_but_never_crashes(name, data
 def test_the_page_on_models_lists_every_architecture():
     page = (Path(__file__).parents[2] / "docs" / "models.md").read_text()
     listed = page.partition("## Architectures")[2].partition("Where transformers")[0]
-    assert set(re.findall(r"`(\w+)`", listed)) - {"model_type"} == set(supported())
+    assert set(re.findall(r"`([\w-]+)`", listed)) - {"model_type"} == set(supported())

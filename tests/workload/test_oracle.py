@@ -70,7 +70,10 @@ def test_count_is_that_of_transformers(name):
 
 
 # their default configurations cannot be built as they stand; cards above cover them
-UNBUILDABLE = {"nemotron", "deepseek_v2", "glm4_moe"}
+# (step3p5 has no causal model of its own there; longcat_flash holds unused weights for experts that do nothing;
+# the default gemma4_text has embeddings in every layer)
+UNBUILDABLE = {"nemotron", "deepseek_v2", "glm4_moe", "dots1", "hunyuan_v1_dense", "hunyuan_v1_moe"}
+UNBUILDABLE |= {"step3p5", "longcat_flash", "gemma4_text"}
 
 
 @pytest.mark.parametrize("model_type", sorted(set(FAMILIES) - UNBUILDABLE))

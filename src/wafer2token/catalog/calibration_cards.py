@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 
-_TIMES = frozenset({"floor", "reduction", "eager", "replay", "launch", "hop", "knee", "doubling", "per_block", "dispatch_launch", "combine_launch", "exchange_launch", "exchange_hop", "exchange_knee", "switch_latency", "latency"})  # fmt: skip
+_TIMES = frozenset({"floor", "cast_floor", "reduction", "eager", "replay", "launch", "hop", "knee", "doubling", "per_block", "dispatch_launch", "combine_launch", "exchange_launch", "exchange_hop", "exchange_knee", "switch_latency", "latency"})  # fmt: skip
+_RATES = frozenset({"cache"})
 _SIZES: frozenset[str] = frozenset()
 
 
@@ -85,8 +86,9 @@ def _card(draft: CardDraft) -> str:
     for table, names, unit in (("times", _TIMES, " s"), ("sizes", _SIZES, " B")):
         rows = [(k, v) for k, v in result.parameters.items() if k in names]
         lines += _table(table, rows, unit, evidence)
-    lines += _table("rates", list(draft.rates.items()), " B/s", evidence)
-    plain = [(k, v) for k, v in result.parameters.items() if k not in _TIMES | _SIZES]
+    rates = [*draft.rates.items(), *((k, v) for k, v in result.parameters.items() if k in _RATES)]
+    lines += _table("rates", rates, " B/s", evidence)
+    plain = [(k, v) for k, v in result.parameters.items() if k not in _TIMES | _SIZES | _RATES]
     lines += _table("ratios", plain, "", evidence)
     lines += [
         "[card.fit]",

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields, replace
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from wafer2token.catalog import all_cards
 from wafer2token.chip.attention import DecodeFit, PrefillFit
 from wafer2token.chip.matmul import MatmulFit
 from wafer2token.chip.streaming import BackwardFit, HostFit, StreamFit
+from wafer2token.chip.transfer import REFERENCE, Traits, transferred, uncast
 from wafer2token.evidence.errors import EvidenceError, InputError, unknown
 
 FAMILIES: dict[str, type[Any]] = {
@@ -49,6 +51,7 @@ class FamilyFit:
         basis: "calibrated" on this chip, or "inherited" from a class of chips.
         stack: the software that was measured.
         dtype: the data type that was measured.
+        of: traits of the chip that parameters of a matrix product are stated for, None where it is the chip itself.
     """
 
     values: Any
@@ -59,11 +62,57 @@ class FamilyFit:
     basis: str
     stack: str
     dtype: str
+    of: Traits | None = None
+
+
+UNIT_KEYS = ("cube_aic", "cube_aic_per_die", "sm", "cu", "mxu", "tensor_core")
+"""Names under which chip cards count their compute units, in order of preference."""
+
+
+def compute_units(card: Any) -> float:
+    """Compute units of a whole chip; by its rate and that of a usual unit where the card has none."""
+    for key in UNIT_KEYS:
+        if key in card.cores:
+            dies = round(float(card.compute_dies)) if card.compute_dies else 1
+            return float(card.cores[key]) * (dies if key.endswith("_per_die") else 1)
+    rate = float(card.peak.get("bf16") or card.peak.get("fp16") or max(card.peak.values(), key=float))
+    return max(1.0, round(rate / float(all_cards("calibration")["compute_unit"].ratios["rate"])))
+
+
+def traits(card: Any, dtype: str) -> Traits:
+    """What the parameters of matrix products go with, of a chip card; the usual clock where it has none."""
+    units = compute_units(card)
+    peak = card.peak.get(dtype) or max(card.peak.values(), key=float)
+    bandwidth = float(card.memory.bandwidth or REFERENCE.bandwidth)
+    return Traits(float(card.boost_clock or REFERENCE.clock), float(peak) / units, units, bandwidth)
+
+
+@lru_cache(maxsize=1024)
+def carried(fit: FamilyFit, to: Traits) -> FamilyFit:
+    """The fit with its parameters carried to a chip of these traits."""
+    if fit.of is None or not isinstance(fit.values, MatmulFit):
+        return fit
+    power = float(all_cards("calibration")["last_level_cache"].ratios["rate_power"])
+    return replace(fit, values=transferred(fit.values, fit.of, to, power), of=None)
+
+
+CAST = ("cast_floor", "cast", "cast_row")
+OPTIONAL = (*CAST, "rows")
+"""Parameters that calibration cards hold only where the measured calls show them."""
+ENGINES = frozenset({"vllm", "sglang", "trtllm"})
+"""Stacks that cast activations in the call of a narrow product."""
 
 
 def fitted_names(kind: type[Any]) -> tuple[str, ...]:
     """The parameters of a family that calibration cards hold: those without a default."""
     return tuple(f.name for f in fields(kind) if f.default is MISSING)
+
+
+def parameter_values(kind: type[Any], given: Mapping[str, float]) -> Any:
+    """An instance of a family's class from parameters by name; others are left aside."""
+    known = {f.name for f in fields(kind)}
+    optional = {name: given[name] for name in OPTIONAL if name in given and name in known}
+    return kind(**{name: given[name] for name in fitted_names(kind)} | optional)
 
 
 def platform(vendor: str) -> str:
@@ -107,7 +156,8 @@ def family_fit(chip: str, vendor: str, stack: str | None, family: str, dtype: st
             if card is not None:
                 basis = "calibrated" if targets == own and fam == family else "inherited"
                 spread = None if targets == own else _class_card(kind, fam, d)
-                fit = _fit(card, fam, basis, spread)
+                fit = _stated(_fit(card, fam, basis, spread), card, d)
+                fit = _of_library(fit) if stack is not None and stack not in ENGINES else fit
                 fit = fit if targets == own else _few_rows(fit)
                 return _power_limited(fit, chip, siblings, fam, d) if subject == "chip" and targets == siblings else fit
     raise EvidenceError(f"no calibration for {family} ({dtype}) on {chip}, nor for its class")
@@ -118,15 +168,21 @@ def same_die(chip: str) -> tuple[str, ...]:
     """Other chips whose compute dies have the same maker and area, hence the same design, whatever was fused off."""
     cards = all_cards("chip")
     own = cards.get(chip)
-    if own is None or own.die_area is None:
+    if own is None:
         return ()
-    area = float(own.die_area)
     return tuple(
         c.id
         for c in cards.values()
-        if c.id != chip and c.vendor == own.vendor and c.die_area is not None
-        and abs(float(c.die_area) / area - 1.0) < 1e-3
+        if c.id != chip and c.vendor == own.vendor and _same_area(own, c)
     )  # fmt: skip
+
+
+def _same_area(one: Any, other: Any) -> bool:
+    """Whether two chips of a maker have compute dies of one area; by dies and units where a card says no area."""
+    if one.die_area is not None and other.die_area is not None:
+        return abs(float(one.die_area) / float(other.die_area) - 1.0) < 1e-3
+    counts = [(float(c.compute_dies or 0), {k: float(v) for k, v in c.cores.items() if k in UNIT_KEYS}) for c in (one, other)]
+    return bool(counts[0][0] and counts[0][1]) and counts[0] == counts[1]
 
 
 @cache
@@ -136,6 +192,17 @@ def capped(fit: FamilyFit, share: float) -> FamilyFit:
         return fit
     values = replace(fit.values, compute=min(fit.values.compute, share), sustained=min(fit.values.sustained, share))
     return replace(fit, values=values)
+
+
+def _of_library(fit: FamilyFit) -> FamilyFit:
+    return replace(fit, values=uncast(fit.values)) if isinstance(fit.values, MatmulFit) else fit
+
+
+def _stated(fit: FamilyFit, card: Any, dtype: str) -> FamilyFit:
+    """The fit with the traits that its parameters are stated for: of a class, or of the chip that was measured."""
+    if card.subject == "class":
+        return replace(fit, of=REFERENCE)
+    return replace(fit, of=traits(all_cards("chip")[card.target], dtype))
 
 
 def _power_limited(fit: FamilyFit, chip: str, siblings: tuple[str, ...], family: str, dtype: str) -> FamilyFit:
@@ -208,7 +275,7 @@ def _card(subject: str, targets: tuple[str, ...], stack: str | None, family: str
 def _fit(card: Any, family: str, basis: str, spread: Any) -> FamilyFit:
     kind = FAMILIES[family]
     given = {k: float(v) for group in (card.times, card.rates, card.sizes, card.ratios) for k, v in group.items()}
-    values = kind(**{name: given[name] for name in fitted_names(kind)})
+    values = parameter_values(kind, given)
     fit = (spread or card).fit
     low, high, bias = (float(fit.low), float(fit.high), float(fit.bias)) if fit else (-_STATED, _STATED, _STATED)
     return FamilyFit(values, low, high, bias, card.id, basis, card.stack, card.dtype)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from wafer2token.catalog import get
 from wafer2token.chip.attention import TILE, decode_seconds, prefill_seconds
 from wafer2token.chip.formats import stored_bytes
 from wafer2token.chip.machine import Accelerator, lead
-from wafer2token.chip.matmul import matmul_seconds
+from wafer2token.chip.matmul import held_share, matmul_seconds
 from wafer2token.chip.streaming import stream_seconds
 from wafer2token.evidence.errors import InputError, Problem, unknown
 
@@ -20,13 +21,15 @@ Array = npt.NDArray[np.float64]
 Floats = npt.ArrayLike
 BLOCK = 8192
 """Rows that are evaluated together: their intermediate arrays fit a core's cache."""
+WIDE_BYTES = 2.0
+"""Bytes of one activation before it is cast to a narrow format."""
 OUTPUT_BYTES = 2.0
 """Bytes of one output element: products accumulate wide and are written in 16 bits."""
 
 
 def matmul_time(
     acc: Accelerator, m: Floats, n: Floats, k: Floats, dtype: str = "bf16", groups: Floats = 1,
-    weight_dtype: str | None = None, graph: bool = True,
+    weight_dtype: str | None = None, graph: bool = True, copies: Floats | None = None,
 ) -> Array:  # fmt: skip
     """Time of ``groups`` products C[m,n] = A[m,k] B[k,n] in one kernel [s]; arguments broadcast.
 
@@ -37,16 +40,18 @@ def matmul_time(
         groups: independent products of this size (a batched product).
         weight_dtype: data type in which B is stored; ``dtype`` when None.
         graph: replayed from a captured graph; False adds the host's launch of one operator.
+        copies: how a benchmark repeats the call: copies of B that it cycles through, so that small ones are still in
+            the last-level cache. None is the run of a model: other layers have evicted B.
 
     Raises:
         InputError: a size below 1, or a data type that the chip lacks.
     """
-    return _product(acc, "gemm", m, n, k, dtype, groups, weight_dtype, graph)
+    return _product(acc, "gemm", m, n, k, dtype, groups, weight_dtype, graph, copies)
 
 
 def grouped_matmul_time(
     acc: Accelerator, tokens_per_expert: Floats, experts: Floats, n: Floats, k: Floats, dtype: str = "bf16",
-    weight_dtype: str | None = None, graph: bool = True,
+    weight_dtype: str | None = None, graph: bool = True, copies: Floats | None = None,
 ) -> Array:  # fmt: skip
     """Time of one product per expert in one kernel [s]; arguments broadcast.
 
@@ -55,32 +60,63 @@ def grouped_matmul_time(
         tokens_per_expert: mean rows per expert; below 1 only that share of the experts is read.
         experts: experts on this chip.
         n, k: columns and inner size of each expert.
-        dtype, weight_dtype, graph: as in `matmul_time`.
+        dtype, weight_dtype, graph, copies: as in `matmul_time`.
     """
     tokens = positive("tokens_per_expert", tokens_per_expert, least=0.0)
     return _product(
         acc, "grouped_gemm", np.maximum(tokens, 1.0), n, k, dtype,
-        np.asarray(experts, float) * np.minimum(tokens, 1.0), weight_dtype, graph,
+        np.asarray(experts, float) * np.minimum(tokens, 1.0), weight_dtype, graph, copies,
     )  # fmt: skip
+
+
+def experts_time(acc: Accelerator, sizes: Mapping[str, Any], dtype: str, weight_dtype: str | None = None) -> Array:
+    """Time of a grouped product, or of the two of a mixture of experts where ``sizes`` has ``down_k`` [s].
+
+    Args:
+        acc: the accelerator.
+        sizes: ``tokens_per_expert``, ``experts``, ``n``, ``k``; ``down_k``: inner size of the second product, which has
+            ``k`` columns; ``copies`` of the weights of both that a benchmark cycles through.
+        dtype, weight_dtype: as in `matmul_time`.
+    """
+    tokens, experts, n, k = (sizes[c] for c in ("tokens_per_expert", "experts", "n", "k"))
+    copies = sizes.get("copies")
+    if "down_k" not in sizes:
+        return grouped_matmul_time(acc, tokens, experts, n, k, dtype, weight_dtype, copies=copies)
+    down = sizes["down_k"]
+    up, both = (None, None) if copies is None else (copies * (1.0 + down / n), copies * (1.0 + n / down))
+    first = grouped_matmul_time(acc, tokens, experts, n, k, dtype, weight_dtype, copies=up)
+    return np.asarray(first + grouped_matmul_time(acc, tokens, experts, k, down, dtype, weight_dtype, copies=both))
 
 
 def _product(
     acc: Accelerator, family: str, m: Floats, n: Floats, k: Floats, dtype: str, groups: Floats,
-    weight_dtype: str | None, graph: bool,
+    weight_dtype: str | None, graph: bool, copies: Floats | None,
 ) -> Array:  # fmt: skip
     rows, columns, inner = (positive(name, value) for name, value in (("m", m), ("n", n), ("k", k)))
     many = positive("groups", groups, least=0.0)
-    ndim = max(np.ndim(v) for v in (rows, columns, inner, many))
+    sets = 0.0 if copies is None or math.isnan(acc.cache_bytes) else positive("copies", copies)
+    ndim = max(np.ndim(v) for v in (rows, columns, inner, many, sets))
     act, weight = stored_bytes(dtype), stored_bytes(weight_dtype or dtype)
     peak, bandwidth = lead(acc.peak(dtype), ndim), lead(acc.hbm_bytes_per_s, ndim)
     fit = acc.fit(family, dtype).values
 
-    def seconds(m: Any, n: Any, k: Any, g: Any) -> Array:
+    def seconds(m: Any, n: Any, k: Any, g: Any, c: Any) -> Array:
         weights, activations = g * weight * k * n, g * (act * m * k + OUTPUT_BYTES * m * n)
-        return matmul_seconds(fit, m, n, k, g, peak, bandwidth, acc.units, weights, activations)
+        held = _held(acc, c, weights, activations) if np.ndim(c) or c else None
+        narrowed = g * m * np.maximum(k, fit.cast_row) * (WIDE_BYTES + act) if fit.cast < math.inf else 0.0
+        return matmul_seconds(fit, m, n, k, g, peak, bandwidth, acc.units, weights, activations, held, narrowed)
 
     together = seconds if acc.samples is not None else _in_blocks(seconds)
-    return _finished(acc, family, dtype, together(rows, columns, inner, many), ndim, graph)
+    return _finished(acc, family, dtype, together(rows, columns, inner, many, sets), ndim, graph)
+
+
+def _held(acc: Accelerator, copies: Any, weights: Array, activations: Array) -> tuple[Array, Array]:
+    """Shares of the weights and of the activations that the last-level cache holds when a benchmark repeats a call."""
+    edge = float(get("calibration", "last_level_cache").ratios["edge"])
+    return (
+        held_share(copies * weights + activations, acc.cache_bytes, edge),
+        held_share(weights + activations, acc.cache_bytes, edge),
+    )
 
 
 def _in_blocks(function: Callable[..., Array]) -> Callable[..., Array]:

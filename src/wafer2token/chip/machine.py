@@ -11,16 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from wafer2token.catalog import get
-from wafer2token.chip.fits import FamilyFit, capped, family_fit, platform
+from wafer2token.chip.fits import FamilyFit, capped, carried, compute_units, family_fit, platform, traits
+from wafer2token.chip.transfer import Traits
 from wafer2token.evidence.errors import EvidenceError, InputError, Problem, nearest
 from wafer2token.evidence.number import Number
 
 Array = npt.NDArray[np.float64]
 Value = float | Array
 Per = Literal["chip", "die"]
-
-_UNIT_KEYS = ("cube_aic", "cube_aic_per_die", "sm", "cu", "mxu", "tensor_core")
-
 
 @dataclass(frozen=True)
 class Accelerator:
@@ -39,10 +37,12 @@ class Accelerator:
         hbm_bytes_per_s, hbm_bytes: memory bandwidth and capacity.
         dies: compute dies in the chip.
         units: compute units (SMs, cube cores) that share the work.
+        cache_bytes: capacity of the last-level cache, nan when unknown.
         tdp_w: power limit, nan when unknown.
         scale: kernel family -> factor on its time: the draw of its systematic error times ``slowdown``.
         slowdown: factor on all kernel times, for software that is not yet (or no longer) as good as the measured.
         samples: number of samples, None for the central case.
+        traits: what inherited parameters of matrix products go with, by data type.
         achieved: best share of peak that was ever measured on the chip, by data type: inherited parameters are capped
             by it.
         fits: parameters that take the place of the cards', by kernel family.
@@ -59,10 +59,12 @@ class Accelerator:
     hbm_bytes: Value
     dies: int
     units: float
+    cache_bytes: float
     tdp_w: float
     slowdown: Value = 1.0
     samples: int | None = None
     seed: int = 0
+    traits: Mapping[str, Traits] = field(default_factory=dict, repr=False)
     achieved: Mapping[str, float] = field(default_factory=dict, repr=False)
     fits: Mapping[str, FamilyFit] = field(default_factory=dict, repr=False)
     scale: dict[str, Value] = field(default_factory=dict, repr=False, compare=False)
@@ -86,10 +88,13 @@ class Accelerator:
         """The fitted parameters of a kernel family on this chip and stack."""
         for key in (f"{family}:{dtype}", family):
             if key in self.fits:
-                return self.fits[key]
-        found = family_fit(self.id, self.vendor, self.stack, family, dtype)
+                return self._carried(self.fits[key], dtype)
+        found = self._carried(family_fit(self.id, self.vendor, self.stack, family, dtype), dtype)
         share = self.achieved.get(dtype, min(self.achieved.values(), default=1.0))
         return capped(found, share) if found.basis == "inherited" and share < 1.0 else found
+
+    def _carried(self, fit: FamilyFit, dtype: str) -> FamilyFit:
+        return carried(fit, self.traits[dtype]) if dtype in self.traits else fit
 
     def factor(self, family: str, dtype: str = "") -> Value:
         """What the family's time is multiplied by: its drawn systematic error times the slowdown."""
@@ -159,22 +164,19 @@ def from_card(
         hbm_bytes_per_s=value(card.memory.bandwidth, "memory.bandwidth"),
         hbm_bytes=value(card.memory.capacity, "memory.capacity") if card.memory.capacity else float("nan"),
         dies=dies,
-        units=_units(card, dies) * share,
+        units=compute_units(card) * share,
+        cache_bytes=max((float(c) for c in (card.l2, card.llc) if c is not None), default=float("nan")) * share,
         tdp_w=float(card.tdp) * share if card.tdp else float("nan"),
         slowdown=slowdown,
         samples=samples,
         seed=seed,
+        traits={k: _of_share(traits(card, k), share) for k in card.peak},
         achieved={k: float(v) / float(card.peak[k]) for k, v in card.achieved.items() if k in card.peak},
     )
 
 
-def _units(card: Any, dies: int) -> float:
-    """Compute units of the whole chip; by the chip's rate and that of a usual unit where the card has none."""
-    for key in _UNIT_KEYS:
-        if key in card.cores:
-            return float(card.cores[key]) * (dies if key.endswith("_per_die") else 1)
-    rate = float(card.peak.get("bf16") or card.peak.get("fp16") or max(card.peak.values(), key=float))
-    return max(1.0, round(rate / float(get("calibration", "compute_unit").ratios["rate"])))
+def _of_share(whole: Traits, share: float) -> Traits:
+    return replace(whole, units=whole.units * share, bandwidth=whole.bandwidth * share)
 
 
 def _lognormal(sd: float, name: str, n: int, seed: int) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,8 +12,8 @@ Array = npt.NDArray[np.float64]
 
 TILES = ((256, 128, 0), (128, 256, 0), (128, 128, 1), (64, 128, 2), (64, 64, 3), (32, 64, 4), (16, 64, 5))
 """Output tiles between which a library chooses: rows, columns, and steps of efficiency below the largest."""
-FULL_STREAM_BYTES = 64e6
-"""Traffic at which `MatmulFit.memory` is stated [B]."""
+FULL_STREAM_SECONDS = 20e-6
+"""Length of a stream at full memory bandwidth at which `MatmulFit.memory` is stated [s]."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class MatmulFit:
     Attributes:
         floor: seconds that any call takes (launch, prologue, tail).
         compute: share of the dense peak that a full machine of the largest tiles reaches.
-        memory: share of the memory bandwidth that a stream of `FULL_STREAM_BYTES` or more reaches.
+        memory: share of the memory bandwidth that a stream of `FULL_STREAM_SECONDS` or more reaches.
         stream_power: power by which that share falls for shorter streams.
         full_width: columns from which reading B keeps the whole machine busy.
         narrow_power: power by which reading B slows below that.
@@ -33,7 +34,11 @@ class MatmulFit:
         small_tile_step: efficiency of each halving below that.
         split_depth: inner-dimension steps below which a product is not split further.
         sustained: share of the dense peak that power allows over a long kernel.
+        cache: rate at which each compute unit reads what the last-level cache holds [B/s].
         rows: rows of the smallest tile that the library cuts.
+        cast_floor: seconds that a cast of A to a narrow format takes at least, where the stack casts in the same call.
+        cast: share of the memory bandwidth that this cast reaches; infinite where nothing is cast.
+        cast_row: elements as which a shorter row is cast.
     """
 
     floor: float
@@ -49,12 +54,16 @@ class MatmulFit:
     small_tile_step: float
     split_depth: float
     sustained: float
+    cache: float
     rows: float = 64.0
+    cast_floor: float = 0.0
+    cast: float = math.inf
+    cast_row: float = 1.0
 
 
 def matmul_seconds(
     fit: MatmulFit, m: Array, n: Array, k: Array, groups: Array, peak: Array, bandwidth: Array, units: float,
-    weights: Array, activations: Array,
+    weights: Array, activations: Array, held: tuple[Array, Array] | None = None, narrowed: Array | float = 0.0,
 ) -> Array:  # fmt: skip
     """Time of ``groups`` products C[m,n] = A[m,k] B[k,n] in one kernel [s]; every argument broadcasts.
 
@@ -70,11 +79,37 @@ def matmul_seconds(
         units: compute units (SMs, cube cores) that share the work.
         weights: bytes of B [B].
         activations: bytes of A and C [B].
+        held: shares of B and of A and C that the last-level cache still holds from the call before; None for neither.
+        narrowed: bytes that a cast of A reads and writes [B].
     """
+    fixed = fit.floor + fit.cast_floor + narrowed / (fit.cast * bandwidth)
     busy = compute_seconds(fit, m, n, k, groups, peak, units)
-    moved = weights * np.maximum(fit.full_width / n, 1.0) ** fit.narrow_power + activations
-    stream = moved / (fit.memory * bandwidth) * np.maximum(FULL_STREAM_BYTES / moved, 1.0) ** fit.stream_power
-    return np.asarray(fit.floor + overlapped(busy, stream, fit.overlap))
+    read = weights * np.maximum(fit.full_width / n, 1.0) ** fit.narrow_power
+    if held is None:
+        return np.asarray(fixed + overlapped(busy, stream_seconds(fit, read + activations, bandwidth), fit.overlap))
+    near = read * held[0] + activations * held[1]
+    far = np.maximum(read + activations - near, 1.0)
+    stream = stream_seconds(fit, far, bandwidth) + near / (fit.cache * units)
+    return np.asarray(fixed + overlapped(busy, stream, fit.overlap))
+
+
+def stream_seconds(fit: MatmulFit, moved: Array, bandwidth: Array) -> Array:
+    """The memory side of `matmul_seconds` for bytes that come from memory [s]."""
+    return moved / (fit.memory * bandwidth) * np.maximum(FULL_STREAM_SECONDS * bandwidth / moved, 1.0) ** fit.stream_power
+
+
+def held_share(cycled: Array, cache: float, edge: float) -> Array:
+    """Share of cyclically read bytes that a last-level cache still holds when they come round again.
+
+    All of them while they fit; none where they exceed the cache by ``edge``, since what was used longest ago leaves
+    first; in between in proportion.
+
+    Args:
+        cycled: bytes read from one use of a buffer to its next [B].
+        cache: capacity of the cache [B].
+        edge: multiple of the capacity from which nothing survives.
+    """
+    return np.clip((edge - cycled / cache) / (edge - 1.0), 0.0, 1.0)
 
 
 def compute_seconds(fit: MatmulFit, m: Array, n: Array, k: Array, groups: Array, peak: Array, units: float) -> Array:

@@ -88,17 +88,26 @@ def _decode(acc: Accelerator, op: Any, graph: bool) -> Array:
 def _index(acc: Accelerator, op: Any, graph: bool) -> Array:
     a = op.args
     pairs = a["batch"] * np.asarray(a["q_len"]) * (np.asarray(a["kv_len"]) - (np.asarray(a["q_len"]) - 1) / 2.0)
-    keys = a["batch"] * np.asarray(a["kv_len"]) * a["qk_dim"] * stored_bytes(_cache(op))
+    pairs = pairs / a.get("ratio", 1)
+    keys = a["batch"] * np.asarray(a["kv_len"]) / a.get("ratio", 1) * a["qk_dim"] * stored_bytes(_cache(op))
     queries = a["batch"] * np.asarray(a["q_len"]) * a["heads"] * a["qk_dim"] * stored_bytes(_dtype(op))
     return roofline_time(acc, 2.0 * pairs * a["heads"] * a["qk_dim"], keys + queries, computed_in(_dtype(op)), graph)
 
 
 def _linear(acc: Accelerator, op: Any, graph: bool) -> Array:
+    """Recurrent states, for which no kernel was measured: at the efficiency of matrix products.
+
+    Over many tokens, states are written out once per ``chunk`` and scores of a chunk are formed; backward makes them again.
+    """
     a = op.args
     rows = a["batch"] * np.asarray(a["q_len"]) * a["heads"]
-    state = a["batch"] * np.asarray(a["heads"]) * a["qk_dim"] * a["v_dim"]
-    traffic = rows * 2.0 * (a["qk_dim"] + a["v_dim"]) * stored_bytes(_dtype(op)) + 8.0 * state
-    return roofline_time(acc, 7.0 * rows * a["qk_dim"] * a["v_dim"], traffic, computed_in(_dtype(op)), graph)
+    state, width = a["qk_dim"] * a["v_dim"], a["qk_dim"] + a["v_dim"]
+    chunk = a.get("chunk", 64)
+    states = np.maximum(rows / chunk, a["batch"] * np.asarray(a["heads"]))
+    traffic = rows * 2.0 * width * stored_bytes(_dtype(op)) + 8.0 * states * state
+    work = rows * (a.get("passes", 7) * state + np.where(np.asarray(a["q_len"]) > 1, chunk * width, 0.0))
+    times = 3.0 if getattr(op, "direction", "forward") == "backward" else 1.0
+    return roofline_time(acc, times * work, times * traffic, computed_in(_dtype(op)), graph)
 
 
 def _streaming(acc: Accelerator, op: Any, graph: bool) -> Array:

@@ -11,12 +11,13 @@ from functools import cache
 import numpy as np
 
 from wafer2token.catalog import get
+from wafer2token.chip.calibration.aiconfigurator import weight_copies
 from wafer2token.chip.calibration.tables import KernelTable
 from wafer2token.chip.machine import accelerator
 from wafer2token.evidence.errors import EvidenceError, InputError
 
 _PRODUCTS = {"gemm": "gemm", "quant_gemm": "gemm", "w8a16_gemm": "gemm", "w4a16_gemm": "gemm", "batched_gemm": "gemm",
-             "grouped_gemm": "grouped_gemm", "grouped_gemm_masked": "grouped_gemm", "grouped_gemm_contiguous": "grouped_gemm"}  # fmt: skip
+             "fused_experts": "grouped_gemm", "grouped_gemm": "grouped_gemm", "grouped_gemm_masked": "grouped_gemm", "grouped_gemm_contiguous": "grouped_gemm"}  # fmt: skip
 _DTYPES = {"bfloat16": "bf16", "float16": "fp16", "half": "fp16", "fp8_block": "fp8", "bf16/fp16": "bf16", "fp16/bf16": "bf16",
            "bf16 (fp8 kv)": "bf16", "nvfp4": "fp4", "e4m3": "fp8", "float32": "fp32"}  # fmt: skip
 _WEIGHT_ONLY = {"w8a16": ("fp16", "int8"), "w4a16": ("fp16", "int4_g128")}
@@ -74,7 +75,7 @@ def _row(raw: Mapping[str, str], default_id: str) -> Row:
         return Row(identity, chip=chip, source=source, skipped=str(error))
     except ValueError as error:
         return Row(identity, chip=chip, source=source, skipped=f"not a number: {error}")
-    stack = next((s for word, s in _SOFTWARE if word in raw.get("software", "").lower()), "")
+    stack = _stack(raw)
     flag = raw.get("quality_flag", "")
     return Row(
         identity, chip, per, stack, row.family, row.dtype, row.weight_dtype, row.kv_dtype, row.causal, row.direction,
@@ -97,11 +98,31 @@ def _product(raw: Mapping[str, str]) -> Row:
     seconds = _seconds(raw, 2.0 * m * n * k * groups)
     if math.isnan(seconds):
         return Row("", skipped="no latency_us and no tflops")
+    cycled = _copies(raw, dtype, n * k)
     if _PRODUCTS[op] == "grouped_gemm":
-        columns = {"tokens_per_expert": m, "experts": groups, "n": n, "k": k}
+        columns = {"tokens_per_expert": m, "experts": groups, "n": n, "k": k} | cycled
+        if op == "fused_experts":
+            columns["down_k"] = float(raw.get("down_k") or 0)
+            if min(columns["down_k"], columns.get("copies", 0.0)) < 1:
+                return Row("", skipped="fused experts need down_k and copies")
         return Row("", family="grouped_gemm", dtype=dtype, weight_dtype=weight, columns=columns, seconds=seconds)
-    columns = {"m": m, "n": n, "k": k, "groups": groups}
+    columns = {"m": m, "n": n, "k": k, "groups": groups} | cycled
     return Row("", family="gemm", dtype=dtype, weight_dtype=weight, columns=columns, seconds=seconds)
+
+
+def _copies(raw: Mapping[str, str], dtype: str, elements: float) -> dict[str, float]:
+    """Copies of the weights that the benchmark cycled through: as the row says, or as the known collectors do."""
+    if raw.get("copies"):
+        return {"copies": float(raw["copies"])}
+    chip = resolve_chip(raw.get("chip", ""))[0]
+    stack = _stack(raw)
+    if "aiconfigurator" in raw.get("source", "").lower() and chip and stack:
+        return {"copies": float(weight_copies(chip, stack, dtype, np.array([elements]))[0])}
+    return {}
+
+
+def _stack(raw: Mapping[str, str]) -> str:
+    return next((s for word, s in _SOFTWARE if word in raw.get("software", "").lower()), "")
 
 
 def _attention(raw: Mapping[str, str]) -> Row:
@@ -190,9 +211,9 @@ def as_tables(rows: Iterable[Row], flagged: bool = False, source: str = "") -> l
             row.kv_dtype,
             str(row.causal),
         )
-        groups.setdefault((*key, source or row.source), []).append(row)
+        groups.setdefault((*key, source or row.source, *sorted(set(row.columns) & {"copies", "down_k"})), []).append(row)
     out = []
-    for (chip, per, stack, family, dtype, weight, cache_dtype, causal, origin), members in groups.items():
+    for (chip, per, stack, family, dtype, weight, cache_dtype, causal, origin, *_), members in groups.items():
         names = sorted({c for r in members for c in r.columns or ()})
         columns = {c: np.array([float((r.columns or {}).get(c, 0.0)) for r in members]) for c in names}
         out.append(KernelTable(

@@ -16,7 +16,7 @@ from wafer2token.chip.kernels import (
     OUTPUT_BYTES,
     attention_decode_time,
     attention_prefill_time,
-    grouped_matmul_time,
+    experts_time,
     matmul_time,
 )
 from wafer2token.chip.machine import Accelerator, accelerator
@@ -59,7 +59,7 @@ def kernel_points(rows: Sequence[Row]) -> list[Point]:
                 row.causal,
                 row.direction,
             )
-            groups.setdefault((*key, "window" in row.columns), []).append(i)
+            groups.setdefault((*key, *sorted(set(row.columns) & {"window", "copies", "down_k"})), []).append(i)
     for members in groups.values():
         points |= dict(zip(members, _predicted([rows[i] for i in members]), strict=True))
     return [points[i] for i in range(len(rows))]
@@ -111,11 +111,11 @@ def row_times(acc: Accelerator, row: Row, columns: Mapping[str, Array]) -> Array
 def _forward(acc: Accelerator, row: Row, columns: Mapping[str, Array], backward: bool) -> Array:
     c = dict(columns)
     if row.family == "gemm":
-        return matmul_time(acc, c["m"], c["n"], c["k"], row.dtype, c["groups"], row.weight_dtype or None)
-    if row.family == "grouped_gemm":
-        return grouped_matmul_time(
-            acc, c["tokens_per_expert"], c["experts"], c["n"], c["k"], row.dtype, row.weight_dtype or None
+        return matmul_time(
+            acc, c["m"], c["n"], c["k"], row.dtype, c["groups"], row.weight_dtype or None, copies=c.get("copies")
         )
+    if row.family == "grouped_gemm":
+        return experts_time(acc, c, row.dtype, row.weight_dtype or None)
     window = c.pop("window", None)
     seen = None if window is None else np.where(window > 0, window, np.inf)
     cache, mla = row.kv_dtype or row.dtype, row.family.startswith("mla")
@@ -143,8 +143,9 @@ def _work(row: Row, c: Mapping[str, Array]) -> tuple[Array, Array]:
         m, many = c.get("m", c.get("tokens_per_expert")), c.get("groups", c.get("experts"))
         assert m is not None
         assert many is not None
-        traffic = many * (act * m * c["k"] + weight * c["k"] * c["n"] + OUTPUT_BYTES * m * c["n"])
-        return 2.0 * many * m * c["n"] * c["k"], traffic
+        down = c["down_k"] if "down_k" in c else np.zeros(())
+        traffic = many * (act * m * (c["k"] + down) + weight * c["k"] * (c["n"] + down) + OUTPUT_BYTES * m * (c["n"] + c["k"] * (down > 0)))
+        return 2.0 * many * m * (c["n"] + down) * c["k"], traffic
     window = c.get("window", np.zeros(()))
     keys = np.where(window > 0, np.minimum(c["kv_len"], window), c["kv_len"])
     pairs = c["q_len"] * keys * (0.5 if row.causal and row.family.endswith("prefill") else 1.0)

@@ -9,6 +9,7 @@ from importlib import import_module
 import click
 
 from wafer2token import __version__
+from wafer2token.cli.compiling import compile_notice
 from wafer2token.evidence.errors import W2TError, nearest
 
 # verb -> what it does, in the order of the help page; the command is wafer2token.cli.<verb>:command
@@ -77,7 +78,8 @@ def main() -> None:
     Exit codes: 0 ok, 1 internal, 2 usage or bad input, 3 infeasible, 4 evidence too weak.
     """
     try:
-        code = w2t.main(standalone_mode=False)
+        with compile_notice():
+            code = w2t.main(standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
     except W2TError as error:
         for line in str(error).splitlines():

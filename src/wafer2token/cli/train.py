@@ -14,10 +14,13 @@ from wafer2token.cli.output import emit, formats
 @click.option("--on", required=True, help="System or chip id; A+B puts two pools into one pipeline.")
 @click.option("--chips", required=True, help="Chips as sold (a 910C counts once); N+M for two pools.")
 @click.option("--tokens", default="15e12", show_default=True, help="Tokens to train on, such as 14.8e12.")
-@click.option("--plan", help='A given plan: "tp=8,pp=16" or framework flags; without it all legal plans are searched.')
+@click.option(
+    "--plan",
+    help='A given plan: "tp=8,pp=16", framework flags, or a .sh, .json or .toml file; else all legal plans are searched.',
+)
 @click.option("--seq-len", type=int, help="Tokens per sequence.")
 @click.option("--global-batch", type=int, help="Sequences per step.")
-@click.option("--dtype", default="bf16", show_default=True, help="bf16, fp16, fp8, mxfp8, nvfp4.")
+@click.option("--dtype", help="bf16, fp16, fp8, mxfp8, nvfp4; without it what --plan states, else bf16.")
 @click.option(
     "--imbalance", type=float, default=1.0, show_default=True, help="Load of the busiest expert rank over the mean."
 )
@@ -38,7 +41,7 @@ def command(
     plan: str | None,
     seq_len: int | None,
     global_batch: int | None,
-    dtype: str,
+    dtype: str | None,
     imbalance: float,
     stack: str | None,
     compare: str | None,
@@ -61,10 +64,15 @@ def command(
     from wafer2token.train import train
 
     counts = _chips(chips)
-    _one_answer(trace or html, bool(compare) or "+" in on)
-    if "+" in on or len(counts) > 1:
-        shared = {"seq_len": seq_len, "global_batch": global_batch, "dtype": dtype}
-        _show_mixed(model, on.split("+"), counts, shared, fmt)
+    several = "+" in on or len(counts) > 1
+    _one_answer(trace or html, bool(compare))
+    if several:
+        _only_alone({"--plan": plan, "--stack": stack, "--compare": compare, "--html": html})
+        shared: dict[str, Any] = {
+            "tokens": _tokens(tokens), "samples": None if point else samples, "seed": seed, "seq_len": seq_len,
+            "global_batch": global_batch, "dtype": dtype, "imbalance": imbalance, "assume": assume,
+        }  # fmt: skip
+        _show_mixed(model, on.split("+"), counts, shared, trace, fmt)
         return
     options: dict[str, Any] = {
         "plan": plan,
@@ -120,14 +128,22 @@ def _one_answer(file: str | None, several: bool) -> None:
     from wafer2token.evidence.errors import InputError, Problem
 
     if file and several:
-        raise InputError(
-            Problem(
-                "a timeline is of one plan on one machine",
-                "--trace, --html",
-                file,
-                remedy="leave --compare and the second pool out",
-            )
+        raise InputError(Problem("a timeline is of one plan", "--trace, --html", file, remedy="leave --compare out"))
+
+
+def _only_alone(given: dict[str, Any]) -> None:
+    """Options that ask for one machine."""
+    from wafer2token.evidence.errors import InputError, Problem
+
+    problems = [
+        Problem(
+            "goes with one pool alone", name, value, remedy="plans over two pools are searched, and compared by hand"
         )
+        for name, value in given.items()
+        if value
+    ]
+    if problems:
+        raise InputError(problems)
 
 
 def _chips(text: str) -> list[int]:
@@ -141,27 +157,70 @@ def _chips(text: str) -> list[int]:
         ) from None
 
 
-def _show_mixed(model: str, on: list[str], chips: list[int], given: dict[str, Any], fmt: str | None) -> None:
+def _show_mixed(
+    model: str, on: list[str], chips: list[int], given: dict[str, Any], trace: str | None, fmt: str | None
+) -> None:
     from wafer2token.evidence.errors import InputError, Problem
     from wafer2token.train.mixed import train_mixed
 
     if len(on) != len(chips):
         raise InputError(Problem("as many numbers of chips as pools", "--chips", len(chips), str(len(on))))
-    result = train_mixed(model, dict(zip(on, chips, strict=True)), **{k: v for k, v in given.items() if v is not None})
+    if len(set(on)) != len(on):
+        raise InputError(
+            Problem("two pools of one machine are one pool", "--on", "+".join(on), remedy="add the chips up")
+        )
+    result = train_mixed(model, dict(zip(on, chips, strict=True)), **given)
+    if trace:
+        click.echo(f"timeline in {result.best[0].timeline().write_trace(trace)}", err=True)
     rows = [
-        {**vars(p), "stage_s": f"{p.stage_s * 1e3:.0f} ms", "memory_bytes": f"{p.memory_bytes / 2**30:.0f} GiB"}
-        for p in result.pools
+        {
+            "plan": str(p.plan),
+            "step": f"{p.step_time_s:.3g} s",
+            "layers": " | ".join(f"{q.stages} x {q.layers_per_stage}" for q in p.pools),
+            "stage": " | ".join(f"{q.stage_s * 1e3:.0f} ms" for q in p.pools),
+            "memory": " | ".join(f"{q.memory_bytes / 2**30:.0f} GiB" for q in p.pools),
+        }
+        for p in result.best
     ]
-    title = f"{result.model}: {result.plan}, {result.step_time_s:.3g} s per step, {result.tokens_per_s:.3g} tokens/s"
+    named = " + ".join(f"{p.chips} x {p.on}" for p in result.pools)
+    title = f"{result.model} on {named}, {result.precision}, {result.seq_len} tokens x {result.global_batch} sequences"
     columns = {
-        "on": "pool",
-        "chips": "chips",
-        "stages": "stages",
-        "layers_per_stage": "layers each",
-        "stage_s": "stage",
-        "memory_bytes": "memory",
+        "plan": "plan",
+        "step": "step",
+        "layers": "stages x layers, by pool",
+        "stage": "one stage",
+        "memory": "memory",
     }
-    emit(rows, columns, title, fmt, document=result.to_dict(), note=f"{result.tried} plans fit; central case")
+    note = f"{result.tried:,} plans and deals, {result.fitting:,} fit" + (
+        f"; assumed: {'; '.join(result.assumed)}" if result.assumed else ""
+    )
+    emit(rows, columns, title, fmt, document=result.to_dict(), note=note)
+    if fmt in (None, "table"):
+        emit(_quantile_rows(result, MIXED_ROWS), ["what", "p5", "p50", "p95"], "the best plan", fmt)
+
+
+MIXED_ROWS = (
+    ("step_time_s", "step [s]", 1.0),
+    ("tokens_per_s", "tokens/s", 1.0),
+    ("goodput", "useful share of time", 1.0),
+    ("days", "days", 1.0),
+    ("energy_j", "energy [GWh]", 3.6e12),
+    ("cost_usd", "cost [M USD]", 1e6),
+)
+ROWS = (
+    *MIXED_ROWS[:3],
+    ("interruptions_per_day", "interruptions per day", 1.0),
+    ("spare_nodes", "spare nodes (95% of the time whole)", 1.0),
+    ("slow_loss", "loss to slow nodes until found (not in days)", 1.0),
+    *MIXED_ROWS[3:],
+)
+
+
+def _quantile_rows(answer: Any, named: tuple[tuple[str, str, float], ...]) -> list[dict[str, Any]]:
+    return [
+        {"what": label, **{q: v / by for q, v in zip(("p5", "p50", "p95"), answer.quantiles(name), strict=True)}}
+        for name, label, by in named
+    ]
 
 
 def _tokens(text: str) -> float:
@@ -184,7 +243,7 @@ def _show(answer: Any, fmt: str | None) -> None:
             "step": f"{r.step_time_s:.3g} s",
             "mfu": f"{r.mfu:.1%}",
             "memory": f"{r.memory_bytes / 2**30:.0f} GiB",
-            "differs": _shares(r),
+            "differs": _against(r, answer.best[0]),
         }
         for r in answer.best
     ]
@@ -194,26 +253,20 @@ def _show(answer: Any, fmt: str | None) -> None:
     )
     emit(
         rows,
-        {"plan": "plan", "step": "step", "mfu": "MFU", "memory": "memory", "differs": "where the time goes"},
+        {
+            "plan": "plan",
+            "step": "step",
+            "mfu": "MFU",
+            "memory": "memory",
+            "differs": "where the time goes, then what separates from it",
+        },
         title,
         fmt,
         note=note,
     )
     if fmt == "csv":
         return
-    named = (
-        ("step_time_s", "step [s]", 1.0),
-        ("tokens_per_s", "tokens/s", 1.0),
-        ("goodput", "useful share of time", 1.0),
-        ("interruptions_per_day", "interruptions per day", 1.0),
-        ("days", "days", 1.0),
-        ("energy_j", "energy [GWh]", 3.6e12),
-        ("cost_usd", "cost [M USD]", 1e6),
-    )
-    lines = [
-        {"what": label, **{q: v / by for q, v in zip(("p5", "p50", "p95"), answer.quantiles(name), strict=True)}}
-        for name, label, by in named
-    ]
+    lines = _quantile_rows(answer, ROWS)
     import numpy as np
 
     for flavour, values in answer.mfu.items():
@@ -226,6 +279,12 @@ def _show(answer: Any, fmt: str | None) -> None:
     emit(lines, ["what", "p5", "p50", "p95"], "the best plan", fmt)
 
 
-def _shares(r: Any) -> str:
-    parts = sorted(((v / r.step_time_s, k) for k, v in r.parts_s.items() if v / r.step_time_s > 0.01), reverse=True)
-    return ", ".join(f"{name} {share:.0%}" for share, name in parts[:5])
+def _against(r: Any, best: Any) -> str:
+    """Where the best plan's time goes; for another plan, how much of the best step each part adds or saves."""
+    if r is best:
+        parts = sorted(((v / r.step_time_s, k) for k, v in r.parts_s.items() if v / r.step_time_s > 0.01), reverse=True)
+        return ", ".join(f"{name} {share:.0%}" for share, name in parts[:5])
+    gaps = [(name, gap / best.step_time_s) for name, gap in r.against(best).items()]
+    largest = [f"{name} {gap:+.1%}" for name, gap in gaps[:3] if abs(gap) >= 5e-4]
+    slower = r.step_time_s / best.step_time_s - 1
+    return f"{slower:+.1%}: {', '.join(largest)}" if largest else f"{slower:+.1%}"

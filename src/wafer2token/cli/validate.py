@@ -40,11 +40,13 @@ _REPEATS_NOTE = (
 @click.argument("kind", type=click.Choice(["kernels", "train", "serve"]), required=False)
 @click.option("--points", type=click.Path(), help="Your own measurements, in the format of docs/points.md.")
 @click.option("--trace-run", type=click.Path(), help="Per-request measurements of one run (serve only).")
+@click.option("--calibration", type=click.Path(), help="With --trace-run: also predict it with this engine card of another run.")
 @click.option("--list-points", is_flag=True, help="Every point, not only the groups.")
 @click.option("--breakdown", is_flag=True, help="The error by source: its own bias, what is left, what repeats differ by.")
 @formats
 def command(
-    kind: str | None, points: str | None, trace_run: str | None, list_points: bool, breakdown: bool, fmt: str | None
+    kind: str | None, points: str | None, trace_run: str | None, calibration: str | None, list_points: bool, breakdown: bool,
+    fmt: str | None,
 ) -> None:
     """Hold predictions against published measurements, family by family, beside a constant-efficiency baseline.
 
@@ -55,7 +57,7 @@ def command(
     """
     from wafer2token.study.validate import validate
 
-    results = validate(kind, points=points, trace_run=trace_run)
+    results = validate(kind, points=points, trace_run=trace_run, calibration=calibration)
     if breakdown:
         _broken_down(results, fmt)
         return

@@ -151,8 +151,8 @@ def _exchange(
         domains = n / inside
         far = _direct(out, direction, busiest * k, n, wide)
         copies = distinct(domains, k) * (1.0 - 1.0 / domains)
-        forwarded = _direct(out, direction, busiest * copies, domains, wide) + _direct(
-            up, direction, busiest * k, inside, link
+        forwarded = np.maximum(  # a pipeline: chunks cross to the other domain while those before spread inside it
+            _direct(out, direction, busiest * copies, domains, wide), _direct(up, direction, busiest * k, inside, link)
         )
         limit = _direct(out, direction, busiest * k * np.minimum(LOW_LATENCY_TOKENS / np.maximum(t, 1.0), 1.0), n, wide)
         time = np.where(

@@ -13,7 +13,6 @@ from wafer2token.report.names import name_of
 from wafer2token.report.page import page
 from wafer2token.report.run_page import plan_words
 from wafer2token.report.words import interval
-from wafer2token.train.plan import SCHEDULES
 from wafer2token.train.run import PlanResult, TrainResult
 from wafer2token.train.timeline import timeline_of
 
@@ -21,7 +20,7 @@ DRAWN_SLICES = 2500
 GIB = 2.0**30
 QUANTILES = (5, 50, 95)
 TONE = {"compute": "good", "recompute": "warn", "bubble": "bad", "optimizer": "open", "other": "open"}
-KIND = {"F": "forward", "B": "backward", "W": "weight gradient"}
+KIND = {"F": "forward", "B": "backward", "W": "weight gradient", "FB": "forward beside backward"}
 
 
 def train_page(result: TrainResult) -> str:
@@ -50,8 +49,9 @@ def _range(values: Sequence[float] | np.ndarray, unit: str) -> str:
     return interval([float(x) for x in np.percentile(values, QUANTILES)], unit)
 
 
-def _rows(results: Sequence[PlanResult]) -> Table:
+def _rows(results: Sequence[PlanResult], chips: bool = False) -> Table:
     columns = (
+        *([Column("ranks", "ranks", kind="number")] if chips else []),
         Column("plan", "plan"),
         Column("step", "step", "s", "number"),
         Column("mfu", "MFU, causal", "%", "number"),
@@ -61,6 +61,7 @@ def _rows(results: Sequence[PlanResult]) -> Table:
     rows = [
         {
             "plan": plan_words(r.plan.to_dict()),
+            "ranks": r.plan.ranks,
             "step": r.step_time_s,
             "mfu": r.mfu,
             "memory": r.memory_bytes / GIB,
@@ -82,8 +83,8 @@ def _plans(result: TrainResult) -> Section:
 
 
 def _frontier(result: TrainResult) -> Section:
-    text = "Plans that no other plan beats in both time and memory."
-    return Section("frontier", "Time against memory", text, table=_rows(result.pareto))
+    text = "Plans that no other beats in time, memory and chips; those on fewer chips run the same batch."
+    return Section("frontier", "Time against memory and chips", text, table=_rows(result.pareto, chips=True))
 
 
 def _pipeline(best: PlanResult) -> Section:
@@ -97,7 +98,7 @@ def _pipeline(best: PlanResult) -> Section:
             "track": f"stage {s.stage}",
             "start": s.start_s,
             "end": s.end_s,
-            "name": f"{KIND[s.kind]} of micro-batch {s.micro_batch}" + (f", chunk {s.chunk}" if plan.vpp > 1 else ""),
+            "name": s.label,
             "kind": KIND[s.kind],
         }
         for s in played.slices
@@ -108,10 +109,7 @@ def _pipeline(best: PlanResult) -> Section:
 
 def _pipeline_text(best: PlanResult, played: str, drawn: int) -> str:
     plan = best.plan
-    asked = SCHEDULES[plan.schedule]
-    text = f"Schedule {asked}, played event by event: {drawn} of {plan.micro_batches} micro-batches. "
-    if asked != played:
-        text += f"{asked} has no played timeline here; {played} is drawn in its place and idles longer. "
+    text = f"Schedule {played}, played event by event: {drawn} of {plan.micro_batches} micro-batches. "
     if drawn < plan.micro_batches:
         text += "Fewer micro-batches show more idle time than the step has. "
     idle = best.parts_s["bubble"] / best.step_time_s

@@ -1,142 +1,140 @@
-"""Fitting engine cards to published runs: one set of parameters per engine and platform, never per source.
+"""Fitting engine cards to published runs: factors of a stack, shrunk towards those that all stacks of a platform share.
 
-The objective is that of the score: the median error per source, averaged over sources, with a weak pull towards the
-values that the card had. Whole sources can be held out.
+The figures are taken apart once (``decompose``), so that one evaluation over all of them takes milliseconds. A parameter
+of a stack is the platform's value times the stack's own factor; the logarithm of that factor is held to zero (a ridge),
+so that a stack with few or contradictory series stays near the platform. Losses are robust (soft L1). No parameter
+belongs to a source, a model or a chip; what is held out (sources, models, chips) tells how strong the ridge should be.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from statistics import fmean, median
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from wafer2token.catalog import get
-from wafer2token.chip.fits import platform
-from wafer2token.evidence.errors import W2TError
+from .decompose import NAMES, Figure, seconds
 
-from .overhead import Overhead, overhead
-from .points import Case, cases, read_points
-from .predict import Predictor
-from .validate import FIRST, scored
-
-FITTED = {"request_s": (1e-4, 0.1), "hidden_s": (1e-7, 3e-5), "step_s": (1e-4, 3e-2), "sequence_s": (1e-7, 3e-4), "prefill_s": (1e-5, 1e-1), "device": (0.6, 1.6), "eager": (0.05, 2.0)}
-PULL = 0.3
-STIFF, LOOSE = 20.0, 0.2
-"""How strongly the device factor, which speaks for all kernels, and the others are held to what the card had."""
+F = NDArray[np.float64]
+PRIOR = {"compute": 1.0, "experts": 1.0, "attention": 1.0, "communication": 1.0, "prefill": 1.0,
+         "step_s": 1.5e-3, "sequence_s": 6e-6, "prefill_s": 2e-3, "hidden_s": 1.2e-6}  # fmt: skip
+WIDTH = {"compute": 0.15, "experts": 0.2, "attention": 0.2, "communication": 0.3, "prefill": 0.15,
+         "step_s": 0.7, "sequence_s": 0.7, "prefill_s": 0.7, "hidden_s": 0.4}  # fmt: skip
+"""Where factors and times of the host are expected, and how far (deviation of the logarithm) a platform may lie off."""
+STACK_SHARE = 0.5
+"""How far a stack may lie off its platform, as a share of the same."""
+SOFT = 0.15
 
 
 @dataclass(frozen=True)
-class EngineFit:
-    """The fitted parameters of an engine on a platform, and the errors with and without them (median per source, mean)."""
+class Fit:
+    """Parameters [NAMES] of the platform and of each stack, and the strength of the ridge they were found with."""
 
-    platform: str
-    stack: str
-    values: Mapping[str, float]
-    sources: tuple[str, ...]
-    points: int
-    error: float
-    error_before: float
-    error_held_out: float | None
-    spread: float
+    common: F
+    stacks: dict[str, F]
+    strength: float
+
+    def of(self, stack: str) -> F:
+        """Parameters of a stack; the platform's for one that was not fitted."""
+        return self.stacks.get(stack, self.common)
 
 
-def pairs_of(found: Sequence[Case], predictor: Predictor) -> dict[str, list[float]]:
-    """ln(predicted / measured) of the scored metrics by source, the time to first token of loads left out."""
-    out: dict[str, list[float]] = {}
-    for case in found:
-        try:
-            values = predictor.predict(case)
-        except W2TError:
-            continue
-        for metric, suffix in scored(case):
-            if metric in FIRST and suffix:
-                continue
-            out.setdefault(case.source, []).append(math.log(values[metric] / case.measured[metric]))
-    return out
+@dataclass(frozen=True)
+class Table:
+    """Figures as arrays [n, ...]."""
+
+    terms: F
+    share: F
+    start: F
+    error: F
+    sign: F
+    weight: F
+    stack: NDArray[np.int64]
+    names: tuple[str, ...]
+
+    @classmethod
+    def of(cls, figures: Sequence[Figure]) -> Table:
+        """Stacked figures."""
+        names = tuple(sorted({f.case.stack for f in figures}))
+        columns: dict[str, Any] = {k: np.array([getattr(f, k) for f in figures]) for k in ("terms", "share", "start", "error", "sign", "weight")}
+        return cls(**columns, stack=np.array([names.index(f.case.stack) for f in figures]), names=names)
+
+    def errors(self, values: F) -> F:
+        """ln(predicted / measured) [n] with parameters [n, NAMES]."""
+        moved = np.log(seconds(self.terms, self.share, values) / seconds(self.terms, self.share, self.start))
+        return np.asarray(self.error + self.sign * moved)
 
 
-def score(errors: Mapping[str, Sequence[float]]) -> float:
-    """Median absolute logarithmic error per source, averaged over sources."""
-    return fmean(median(abs(e) for e in own) for own in errors.values()) if errors else math.nan
+def fit(figures: Sequence[Figure], strength: float = 1.0) -> Fit:
+    """Parameters of the platform and its stacks for the figures; ``strength`` multiplies the ridge."""
+    from scipy.optimize import least_squares
+
+    table = Table.of(figures)
+    prior = np.log([PRIOR[n] for n in NAMES])
+    width = np.array([WIDTH[n] for n in NAMES])
+    k, s = len(NAMES), len(table.names)
+    root = np.sqrt(table.weight)
+
+    def values(x: F) -> F:
+        own = x.reshape(s + 1, k)
+        return np.asarray(np.exp(prior + width * (own[0] + STACK_SHARE * own[1:])))
+
+    def loss(x: F) -> F:
+        z = table.errors(values(x)[table.stack]) / SOFT
+        soft = np.sqrt(2.0 * (np.sqrt(1.0 + z * z) - 1.0))
+        return np.concatenate([root * soft, np.sqrt(strength * 0.1) * x])
+
+    found = least_squares(loss, np.zeros((s + 1) * k), method="trf", max_nfev=60)
+    every = values(found.x)
+    common = np.exp(prior + width * found.x[:k])
+    return Fit(common, dict(zip(table.names, every, strict=True)), strength)
 
 
-def thinned(found: Sequence[Case], most: int) -> list[Case]:
-    """At most ``most`` cases of each source, evenly spread over its list."""
-    out: list[Case] = []
-    for source in dict.fromkeys(c.source for c in found):
-        own = [c for c in found if c.source == source and c.grade in "AB"]
-        if own:
-            out += [own[i] for i in np.unique(np.linspace(0, len(own) - 1, min(most, len(own))).astype(int))]
-    return out
+def errors(figures: Sequence[Figure], found: Fit) -> F:
+    """ln(predicted / measured) [n] of figures with fitted parameters."""
+    table = Table.of(figures)
+    return table.errors(np.array([found.of(f.case.stack) for f in figures]))
 
 
-def fit_engine(
-    kind: str, stack: str, found: Sequence[Case], most: int = 40, rounds: int = 2, hold_out: bool = True
-) -> EngineFit:
-    """Fit one engine card by coordinate search; the cases are those of this platform and stack."""
-    chosen = thinned(found, most)
-    start = overhead(chosen[0].chip, stack)
-    values = {name: float(getattr(start, name)) for name in FITTED}
-    free = [n for n in FITTED if n != "eager" or any(not c.plan.graph for c in chosen)]
-    prior = dict(values)
-    before = score(pairs_of(chosen, _with(start, stack, values)))
-    best = _search(chosen, start, stack, values, prior, free, rounds)
-    errors = pairs_of(chosen, _with(start, stack, best))
-    sources = tuple(errors)
-    held = _held_out(chosen, start, stack, prior, free) if hold_out and len(sources) > 1 else None
-    residuals = np.concatenate([np.asarray(e) for e in errors.values()])
-    spread = float(np.median(np.abs(residuals - np.median(residuals))) * 1.4826)
-    return EngineFit(kind, stack, best, sources, len(chosen), score(errors), before, held, spread)
+def score(figures: Sequence[Figure], off: F) -> float:
+    """Median relative error per source, averaged over sources."""
+    by: dict[str, list[float]] = {}
+    for figure, value in zip(figures, off, strict=True):
+        by.setdefault(figure.case.source, []).append(float(abs(np.expm1(value))))
+    return float(np.mean([np.median(v) for v in by.values()]))
 
 
-def _with(start: Overhead, stack: str, values: Mapping[str, float]) -> Predictor:
-    given: dict[str, Any] = dict(values)
-    return Predictor(overheads={("", stack): replace(start, **given)})
+GROUPS: dict[str, Callable[[Figure], str]] = {
+    "source": lambda f: f.case.source,
+    "model family": lambda f: family(f),
+    "chip": lambda f: f.case.chip,
+}
 
 
-def _search(chosen: Sequence[Case], start: Overhead, stack: str, values: Mapping[str, float], prior: Mapping[str, float],
-            free: Sequence[str], rounds: int) -> dict[str, float]:  # fmt: skip
-    """Coordinate descent on the logarithms, steps halved each round."""
-    best = dict(values)
-
-    def cost(trial: Mapping[str, float]) -> float:
-        pull = sum(math.log(trial[n] / prior[n]) ** 2 * (STIFF if n == "device" else LOOSE) for n in free)
-        return score(pairs_of(chosen, _with(start, stack, trial))) + PULL * pull / len(free)
-
-    least = cost(best)
-    width = 1.0
-    for _ in range(rounds):
-        for name in free:
-            low, high = FITTED[name]
-            reach = width * (0.15 if name == "device" else 1.0)
-            for factor in (math.exp(-reach), math.exp(-0.4 * reach), math.exp(0.4 * reach), math.exp(reach)):
-                trial = {**best, name: min(max(best[name] * factor, low), high)}
-                value = cost(trial)
-                if value < least:
-                    best, least = trial, value
-        width *= 0.5
-    return best
+def family(figure: Figure) -> str:
+    """Models that share an architecture: the first words of the card's id."""
+    return "_".join(figure.case.shape.id.split("_")[:2])
 
 
-def _held_out(chosen: Sequence[Case], start: Overhead, stack: str, prior: Mapping[str, float], free: Sequence[str]) -> float:
-    """Mean over sources of the error of each when the others were fitted."""
-    out = []
-    for source in dict.fromkeys(c.source for c in chosen):
-        rest = [c for c in chosen if c.source != source]
-        own = [c for c in chosen if c.source == source]
-        values = _search(rest, start, stack, prior, prior, free, 1)
-        out.append(score(pairs_of(own, _with(start, stack, values))))
-    return fmean(x for x in out if not math.isnan(x))
+def held_out(figures: Sequence[Figure], by: str, strength: float = 1.0) -> tuple[F, list[str]]:
+    """(errors [n] of every figure with the parameters fitted without its group, the groups)."""
+    key = GROUPS[by]
+    groups = sorted({key(f) for f in figures})
+    out = np.zeros(len(figures))
+    for group in groups:
+        own = np.array([key(f) == group for f in figures])
+        rest = [f for f, mine in zip(figures, own, strict=True) if not mine]
+        out[own] = errors([f for f, mine in zip(figures, own, strict=True) if mine], fit(rest, strength))
+    return out, groups
 
 
-def fit_all(points: Any = None, most: int = 40, only: Sequence[str] = (), hold_out: bool = True) -> list[EngineFit]:
-    """Fit every engine of the points that has its own card."""
-    good, _ = cases(read_points(points))
-    by: dict[tuple[str, str], list[Case]] = {}
-    for case in good:
-        by.setdefault((platform(get("chip", case.chip).vendor), case.stack), []).append(case)
-    return [fit_engine(kind, stack, own, most, hold_out=hold_out) for (kind, stack), own in by.items() if not only or stack in only]
+def best_strength(figures: Sequence[Figure], tried: Sequence[float] = (0.1, 0.3, 1.0, 3.0, 10.0)) -> dict[float, float]:
+    """Error with sources, model families and chips held out in turn (their mean), by the strength of the ridge."""
+    return {s: float(np.mean([score(figures, held_out(figures, by, s)[0]) for by in GROUPS])) for s in tried}
+
+
+def without(figures: Sequence[Figure], source: str) -> list[Figure]:
+    """Figures but those of a source, weights as they were."""
+    return [replace(f) for f in figures if f.case.source != source]

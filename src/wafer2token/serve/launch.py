@@ -33,14 +33,18 @@ def hub_name(model_id: str) -> str:
 
 
 def _vllm(name: str, plan: Plan, role: str, stack: str) -> list[str]:
-    out = ["vllm serve", name, f"--tensor-parallel-size {plan.tp}"]
+    ascend, balanced = stack == "vllm-ascend", plan.expert_balance == "eplb"
+    out = ["DYNAMIC_EPLB=true"] * (ascend and balanced) + ["vllm serve", name, f"--tensor-parallel-size {plan.tp}"]
     out += [f"--pipeline-parallel-size {plan.pp}"] * (plan.pp > 1) + [f"--data-parallel-size {plan.dp}"] * (plan.dp > 1)
     out += ["--enable-expert-parallel"] * (plan.ep > 1)
     out += [f"--max-num-seqs {plan.max_num_seqs}"]
     out += [f"--max-num-batched-tokens {plan.max_num_batched_tokens}"]
     out += [f"--gpu-memory-utilization {plan.memory_utilisation:g}"]
     out += [f"--kv-cache-dtype {plan.kv}"] * (plan.kv in _VLLM_KV)
-    if stack == "vllm-ascend":
+    spare = f'"num_redundant_experts": {plan.redundant_experts}'
+    if balanced:
+        out.append(f"--additional-config '{{\"eplb_config\": {{\"dynamic_eplb\": true, {spare}}}}}'" if ascend else f"--enable-eplb --eplb-config '{{{spare}}}'")
+    if ascend:
         out += ["--quantization ascend"] * (plan.weights in ("int8", "int4"))
     else:
         out += ["--quantization fp8"] * (plan.weights == "fp8")
@@ -49,7 +53,7 @@ def _vllm(name: str, plan: Plan, role: str, stack: str) -> list[str]:
     out += ["--enforce-eager"] * (not plan.graph)
     if role != "both":
         kv_role = "kv_producer" if role == "prefill" else "kv_consumer"
-        connector = "MooncakeConnectorV1" if stack == "vllm-ascend" else "NixlConnector"
+        connector = "MooncakeConnectorV1" if ascend else "NixlConnector"
         out.append(f"--kv-transfer-config '{{\"kv_connector\": \"{connector}\", \"kv_role\": \"{kv_role}\"}}'")
     return out
 
@@ -65,6 +69,8 @@ def _sglang(name: str, plan: Plan, role: str, stack: str) -> list[str]:
     out += ["--enable-two-batch-overlap"] * plan.overlap + ["--disable-cuda-graph"] * (not plan.graph)
     if plan.drafts:
         out.append(f"--speculative-algorithm NEXTN --speculative-num-steps {plan.drafts} --speculative-num-draft-tokens {plan.drafts + 1}")
+    if plan.expert_balance == "eplb":
+        out.append(f"--enable-eplb --ep-num-redundant-experts {plan.redundant_experts}")
     out += ["--device npu"] * stack.endswith("ascend") + [f"--disaggregation-mode {role}"] * (role != "both")
     return out
 

@@ -36,12 +36,13 @@ class Memory:
 def weight_bytes(shape: ModelShape, plan: Plan) -> float:
     """Weights on the fullest rank [B]: attention and dense parts split ``tp`` ways, experts over ep x expert_tp."""
     size, expert_size = dtype_bytes(plan.weights), dtype_bytes(plan.experts)
+    copies = 1.0 + plan.redundant_experts / max(shape.n_routed_experts, 1)
     wide = 2.0  # embeddings, heads, norms and routers stay in 16 bits
     total = 0.0
     for kind, count in layers(shape):
         p = layer_parameters(shape, kind)
         split = p.attention - p.attention_whole + p.mlp_dense + p.shared_expert
-        layer = size * (p.attention_whole + split / plan.tp) + expert_size * p.experts / (plan.ep * plan.expert_tp)
+        layer = size * (p.attention_whole + split / plan.tp) + expert_size * copies * p.experts / (plan.ep * plan.expert_tp)
         total += count * (layer + wide * (p.router + p.norm + p.bias))
     whole = parameters(shape)
     drafts = _draft_bytes(shape, plan, whole.mtp, size)

@@ -11,7 +11,7 @@ With speculation a gap yields more than one token, so that itl is the step time 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -122,6 +122,24 @@ def latencies(outcome: Outcome) -> dict[str, F]:
     return {"ttft": first - issue, "tpot": tpot, "e2e": last - issue}
 
 
+def statistic(outcome: Outcome, objective: Objective) -> float:
+    """The value that an objective limits [s]: mean, median or any percentile of its metric over the completed requests."""
+    if objective.statistic in ("mean", "median"):
+        q = None if objective.statistic == "mean" else 50.0
+    else:
+        q = float(objective.statistic[1:])
+    if objective.metric == "itl":
+        weight = outcome.gap_weight
+        if q is None or not weight.sum():
+            return gap_spread(weight).mean
+        middle = s.ITL_FLOOR_S * s.ITL_RATIO ** (np.arange(len(weight)) + 0.5)
+        return float(middle[np.searchsorted(np.cumsum(weight) / weight.sum(), q / 100)])
+    values = latencies(outcome)[objective.metric]
+    if len(values) == 0:
+        return float("nan")
+    return float(values.mean() if q is None else np.percentile(values, q))
+
+
 def good(outcome: Outcome, slo: Sequence[Objective]) -> NDArray[np.bool_]:
     """Which requests completed within every per-request limit (ttft, tpot, e2e), shape [requests]."""
     done = outcome.status == s.DONE
@@ -185,8 +203,26 @@ def summarise(outcome: Outcome, slo: Sequence[Objective] = ()) -> Summary:
         kv_use=float((outcome.block_time / np.maximum(outcome.blocks, 1)).sum() / (duration * len(outcome.busy_s))),
         prefix_hit_rate=int(outcome.leftover["hit_tokens"]) / computed if computed else 0.0,
         preemptions=int(outcome.preemptions.sum()), drain=drain(outcome),
-        met={str(o): spans[o.metric].statistic(o.statistic) <= o.limit_s for o in slo},
+        met={str(o): statistic(outcome, o) <= o.limit_s for o in slo},
     )  # fmt: skip
+
+
+def by_priority(outcome: Outcome, slo: Sequence[Objective] = ()) -> tuple[Summary, ...]:
+    """A summary of the requests of each priority class, first served first; empty where there is one class.
+
+    What is counted per replica (batches, utilisation, gaps between tokens) stays that of the whole run.
+    """
+    levels = outcome.requests.priority
+    if levels is None or len(np.unique(levels)) < 2:
+        return ()
+    per_request = ("issue_s", "start_s", "first_s", "finish_s", "status", "replica", "hit_tokens", "preemptions")
+    out = []
+    for level in np.unique(levels):
+        own = np.asarray(levels) == level
+        q = outcome.requests
+        part = replace(q, arrival_s=q.arrival_s[own], isl=q.isl[own], osl=q.osl[own], priority=None, hashes=None, hash_start=None)
+        out.append(summarise(replace(outcome, requests=part, **{n: getattr(outcome, n)[own] for n in per_request}), slo))
+    return tuple(out)
 
 
 def vllm_bench(summary: Summary, rate: float | None = None, concurrency: int | None = None) -> dict[str, float | int | str | None]:

@@ -24,7 +24,7 @@ def cost_per_chip_s(chip_id: str, system_id: str = "", samples: int | None = Non
         return draw(number, name, samples, seed)
 
     def of(name: str) -> Any:
-        return value(getattr(terms, name), f"reliability.{name}")
+        return value(getattr(terms, name), f"reliability.{terms.id}.{name}")
 
     system: Any = get("system", system_id) if system_id else None
     count = float(system.count) if system is not None and system.count else 0.0
@@ -54,7 +54,7 @@ def power_per_chip(chip_id: str, system_id: str = "", samples: int | None = None
     if count and system.power:
         return value(system.power, f"system.{system.id}.power") / count
     if chip.tdp:
-        return value(chip.tdp, f"chip.{chip.id}.tdp") * value(terms.host_power, "reliability.host_power")
+        return value(chip.tdp, f"chip.{chip.id}.tdp") * value(terms.host_power, f"reliability.{terms.id}.host_power")
     return float("nan")
 
 

@@ -34,6 +34,10 @@ class Overhead:
         request_s: from the request's arrival to the queue, and from the first token back (tokenisation, HTTP).
         hidden_s: time of a kernel measured alone that disappears between its neighbours of a captured graph.
         device: device time over the sum of the kernels.
+        compute, experts, attention, communication: the same for products and streams, for routed experts, for attention
+            over a cache, and for collectives and expert exchange; 1 where a card does not say.
+        front_end: share of ``request_s`` in which the one process of the front end is busy; more requests at once queue for it.
+        prefill: further factor on what prompts do in bulk (their attention, products and experts of many tokens).
         eager: share of the platform's eager launch time per operator that this engine pays.
         prefill_overlap, decode_overlap: share of the communication that two micro-batches hide.
         card: id of the calibration card, ``basis`` how near it is.
@@ -48,12 +52,19 @@ class Overhead:
     eager: Value
     prefill_overlap: Value
     decode_overlap: Value
+    compute: Value = 1.0
+    experts: Value = 1.0
+    attention: Value = 1.0
+    communication: Value = 1.0
+    prefill: Value = 1.0
+    front_end: Value = 1.0
     card: str = ""
     basis: str = ""
     spread: float = 0.25
 
 
-PARAMETERS = tuple(f.name for f in fields(Overhead) if f.name not in ("card", "basis", "spread"))
+FACTORS = ("compute", "experts", "attention", "communication", "prefill", "front_end")
+PARAMETERS = tuple(f.name for f in fields(Overhead) if f.name not in ("card", "basis", "spread", *FACTORS))
 
 
 def engine_stack(engine: str, vendor: str = "") -> str:
@@ -75,7 +86,7 @@ def overhead(chip_id: str, stack: str, samples: int | None = None, seed: int = 0
 
 def _of(card: Any, basis: str, samples: int | None = None, seed: int = 0) -> Overhead:
     values: dict[str, Any] = {}
-    for name in PARAMETERS:
+    for name in (*PARAMETERS, *(f for f in FACTORS if f in card.ratios)):
         number = card.times[name[:-2]] if name.endswith("_s") else card.ratios[name]
         if samples is None:
             values[name] = float(number)

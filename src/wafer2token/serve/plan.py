@@ -6,8 +6,12 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from wafer2token.catalog import get
-from wafer2token.evidence.errors import InputError, Problem
+from wafer2token.evidence.errors import InputError, Problem, unknown
 from wafer2token.workload import ModelShape, canonical_dtype
+
+from .routing import imbalance, usual_routing
+
+BALANCES = ("given", "none", "eplb")
 
 
 @dataclass(frozen=True)
@@ -19,7 +23,9 @@ class Plan:
         ep: ranks over which the experts are spread whole (1: every expert split ``tp`` ways).
         weights, activations, kv, experts: number formats; experts default to ``weights``.
         drafts: draft tokens per step (MTP, EAGLE); ``accepted`` of them on average.
-        imbalance: load of the busiest expert rank over the mean.
+        imbalance: load of the busiest expert rank over the mean, where ``expert_balance`` is "given".
+        expert_balance: "given", or drawn by ``routing``: "none" (experts in order), "eplb" (placed by a balancer).
+        redundant_experts: further expert slots of a layer that hold copies of the busiest.
         overlap: two micro-batches, the communication of one beside the computation of the other.
         graph: steps are replayed from captured graphs; False: eager.
         memory_utilisation: share of device memory the engine may fill (``--gpu-memory-utilization``).
@@ -36,6 +42,8 @@ class Plan:
     drafts: int = 0
     accepted: float = 0.0
     imbalance: float = 1.0
+    expert_balance: str = "given"
+    redundant_experts: int = 0
     overlap: bool = False
     graph: bool = True
     memory_utilisation: float = 0.9
@@ -56,6 +64,14 @@ class Plan:
     def tokens_per_step(self) -> float:
         """Output tokens of one sequence in one decode step."""
         return 1.0 + self.accepted
+
+    def imbalance_at(self, shape: ModelShape, tokens: Any) -> Any:
+        """Load of the busiest expert rank over the mean in steps of ``tokens`` through the layers of the instance."""
+        if self.expert_balance == "given" or self.ep <= 1 or not shape.is_moe:
+            return self.imbalance
+        spare = max(self.redundant_experts, self.ep - shape.n_routed_experts, 0)
+        drawn = imbalance(usual_routing(self.expert_balance == "eplb", spare), shape.n_routed_experts, shape.num_experts_per_tok, self.ep)
+        return drawn.at(tokens)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
@@ -82,6 +98,10 @@ def checked(plan: Plan, shape: ModelShape) -> Plan:
         wrong.append(Problem("memory_utilisation out of range", "plan.memory_utilisation", plan.memory_utilisation, "0 to 1"))
     if plan.imbalance < 1.0:
         wrong.append(Problem("imbalance is the busiest rank over the mean", "plan.imbalance", plan.imbalance, "1 or more"))
+    if plan.expert_balance not in BALANCES:
+        wrong.append(unknown("expert balance", plan.expert_balance, BALANCES, "plan.expert_balance"))
+    if plan.redundant_experts < 0 or (plan.redundant_experts and plan.ep <= 1):
+        wrong.append(Problem("redundant experts need expert parallelism", "plan.redundant_experts", plan.redundant_experts, "0, or ep above 1"))
     if wrong:
         raise InputError(wrong)
     weights = canonical_dtype(plan.weights)

@@ -21,6 +21,14 @@ from .overhead import engine_stack
 from .plan import Plan, checked, ranks_per_chip
 
 _SUFFIX = re.compile(r"[-_](fp8|fp4|nvfp4|awq|w8a8|w4a8|bf16|mtp|quarot|instruct|0528|2507|int8|w4a16)$", re.IGNORECASE)
+OPEN = 0.85
+"""Requests in flight on average (Little's law) over the stated concurrency, below which that was a peak."""
+SHORT = 0.05
+"""Latency over the length of a run, above which an open loop did not keep up."""
+INFERENCEX = ("source: db-dump", "source: source_file=2026", "source: source_file=qwen3.5")
+"""Where rows of a file of several origins were measured by the client of InferenceX."""
+WIDE = 16
+"""Ranks from which on the experts of a rank are few enough for their loads to differ."""
 RUNGS = ("step time", "static batch", "closed loop", "timeline", "disaggregated", "production")
 
 
@@ -92,7 +100,7 @@ def _yaml(text: str) -> Any:
 
 
 @cache
-def names() -> dict[str, dict[str, str]]:
+def names() -> dict[str, dict[str, Any]]:
     """How sources write chips, models and formats."""
     return tomllib.loads(files("wafer2token.serve").joinpath("data/names.toml").read_text("utf-8"))
 
@@ -100,7 +108,7 @@ def names() -> dict[str, dict[str, str]]:
 def case(point: Mapping[str, Any]) -> Case:
     """A raw point as a case; CannotExpressError with the reason where it cannot be predicted."""
     hardware, work = point.get("hardware") or {}, point.get("workload") or {}
-    chip = _chip(str(hardware.get("chip", "")))
+    chip = _chip(str(hardware.get("chip", "")), str(point.get("notes") or ""))
     shape = _shape(str((point.get("model") or {}).get("name", "")))
     engine = str((point.get("engine") or {}).get("name") or "")
     devices = _number(hardware.get("n_devices"))
@@ -111,23 +119,28 @@ def case(point: Mapping[str, Any]) -> Case:
     stack = engine_stack(engine, get("chip", chip).vendor)
     parallel = point.get("parallelism") or {}
     base = _formats(point.get("model") or {}, shape, get("chip", chip), stack)
+    if _offline_experts(engine, work, parallel, shape):
+        parallel = {**parallel, "note": "attention DP", "ep": max(ranks, 1)}
     plan = replace(_split(parallel, max(ranks, 1), shape, stack), **base, **_limits(stack, parallel, chip))
     plan = _speculative(plan, work, parallel, point)
-    plan = replace(plan, graph=not _eager(point, parallel), overlap=_overlapped(point, stack, parallel))
+    plan = replace(plan, graph=not _eager(point, parallel), overlap=_overlapped(point, stack, parallel), imbalance=_imbalance(point, plan))
     one = Case(
         id=str(point["id"]), source=str((point.get("source") or {}).get("key", "user")), grade=str(point.get("grade", "A")),
         rung="", kind="", chip=chip, stack=stack, shape=shape, plan=plan, devices=devices, ranks=max(ranks, 1),
         isl=_number(work.get("input_len")), osl=_number(work.get("output_len")), kv_len=_number(work.get("kv_len")),
         concurrency=_number(work.get("concurrency")) or _number(work.get("max_concurrency")),
         rate=_number(work.get("request_rate")) or float("inf"), num_requests=round(_number(work.get("num_requests"))),
-        prefix_hit=_number(work.get("prefix_hit")), spread=_spread(str(work.get("dataset", ""))),
+        prefix_hit=_number(work.get("prefix_hit")), spread=_spread(point, work),
         nodes=_number(hardware.get("nodes")), measured=_measured(point), flags=tuple(point.get("flags") or ()),
     )  # fmt: skip
     return _classified(one, point, parallel, work)
 
 
-def _chip(label: str) -> str:
+def _chip(label: str, notes: str = "") -> str:
     bare = re.sub(r"\s*\(.*\)$", "", label)
+    bin_ = re.search(r"device variant (A\d \d+T)", notes)
+    if bin_ and f"{bare} {bin_[1]}" in names()["chips"]:
+        bare = f"{bare} {bin_[1]}"
     wanted = names()["chips"].get(bare, bare)
     try:
         return str(get("chip", wanted).id)
@@ -190,6 +203,7 @@ def _split(parallel: Mapping[str, Any], ranks: int, shape: ModelShape, stack: st
         tp = ranks if ranks & (ranks - 1) == 0 or not shape.is_moe else 1
         dp = max(ranks // tp, 1)
     tp, pp, dp = max(tp, 1), max(pp, 1), max(dp, 1)
+    tp, dp = _experts_told(parallel, tp, dp, shape)
     if tp * pp * dp > ranks and tp * pp <= ranks:
         tp = max(tp // dp, 1)  # data-parallel attention inside the tensor-parallel group
     if shape.kv_lora_rank and tp > 16 and dp == 1:
@@ -204,6 +218,28 @@ def _split(parallel: Mapping[str, Any], ranks: int, shape: ModelShape, stack: st
     if width == 1 and dp > 1 and shape.is_moe and shape.n_routed_experts >= 64:
         width = tp * dp if stack != "trtllm" else 1
     return Plan(tp=tp, pp=pp, dp=dp, ep=width)
+
+
+def _offline_experts(engine: str, work: Mapping[str, Any], parallel: Mapping[str, Any], shape: ModelShape) -> bool:
+    """TensorRT-LLM's PyTorch backend publishes its offline tables of mixtures of experts with data-parallel attention."""
+    offline = work.get("request_rate") == "inf" and "PyTorch" in engine
+    return offline and shape.is_moe and not any(k in parallel for k in ("ep", "moe_ep", "dp"))
+
+
+def _experts_told(parallel: Mapping[str, Any], tp: int, dp: int, shape: ModelShape) -> tuple[int, int]:
+    """tp and dp where the split of the experts is stated beside them (``moe_tp`` x ``moe_ep`` ranks).
+
+    One data base writes the ranks of an instance as both and their product as ``tp`` (8 ranks with ep 8 as 64): the same
+    measurement stands in a second dump with the true split. Without dp, experts on more ranks than tp tell it.
+    """
+    moe_tp, moe_ep = (int(_number(parallel.get(k))) for k in ("moe_tp", "moe_ep"))
+    if not shape.is_moe or moe_tp * moe_ep < 1:
+        return tp, dp
+    if moe_tp == moe_ep and moe_tp * moe_ep == tp * dp and tp * dp > 8:
+        return (1, moe_ep) if dp > 1 else (moe_ep, 1)
+    if shape.moe_intermediate_size % moe_tp:
+        raise CannotExpressError("experts cannot be split as stated (the ranks are those of a whole disaggregated system)")
+    return tp, max(moe_tp * moe_ep // tp, 1) if dp == 1 else dp
 
 
 def _limits(stack: str, parallel: Mapping[str, Any], chip: str) -> dict[str, Any]:
@@ -246,6 +282,12 @@ def _eager(point: Mapping[str, Any], parallel: Mapping[str, Any]) -> bool:
     return said or bool(flags & {"enforce_eager", "eager_host_bound"}) or bool(parallel.get("eager"))
 
 
+def _imbalance(point: Mapping[str, Any], plan: Plan) -> float:
+    """Load of the busiest expert rank over the mean: as served, but where routing was forced or its balance assumed."""
+    balanced = plan.ep < WIDE or set(point.get("flags") or ()) & {"forced_balance", "balanced_synthetic"}
+    return float(get("calibration", "expert_balance").ratios["forced" if balanced else "served"])
+
+
 def _overlapped(point: Mapping[str, Any], stack: str, parallel: Mapping[str, Any]) -> bool:
     """Whether communication runs beside computation: stated, or the habit of the large expert-parallel systems."""
     if "microbatch" in parallel:
@@ -254,9 +296,13 @@ def _overlapped(point: Mapping[str, Any], stack: str, parallel: Mapping[str, Any
     return (large and stack in ("sglang", "deepseek", "xdeepserve")) or stack == "deepseek"
 
 
-def _spread(dataset: str) -> str:
+def _spread(point: Mapping[str, Any], work: Mapping[str, Any]) -> str:
+    """How lengths are drawn, as the client of a source does it."""
+    dataset, origin = str(work.get("dataset", "")), str(point.get("notes", ""))
     if "ShareGPT" in dataset:
-        return "lognormal"
+        return "sharegpt"
+    if "InferenceX" in dataset or origin.startswith(INFERENCEX):
+        return "inferencex"
     return "normal" if "normal" in dataset else "fixed"
 
 
@@ -330,6 +376,13 @@ def _served(one: Case, work: Mapping[str, Any]) -> Case:
         raise CannotExpressError("input or output length not stated")
     if not one.concurrency and one.rate == float("inf") and "request_rate" not in work:
         raise CannotExpressError("neither concurrency nor rate stated")
+    passed, latency = one.measured.get("requests_s", 0.0), one.measured.get("latency_ms", 0.0) / 1e3
+    if passed and latency and 0 < one.concurrency < one.num_requests and passed * latency < OPEN * one.concurrency:
+        if latency > SHORT * one.num_requests / passed:
+            raise CannotExpressError("an open loop whose rate is not stated and was not kept")
+        one = replace(one, rate=passed, concurrency=0.0)  # the stated concurrency was a peak: an open loop that kept up
+    if one.stack == "trtllm" and one.rate == float("inf") and not one.num_requests and not one.concurrency:
+        one = replace(one, num_requests=names()["requests"].get(f"{one.isl:.0f}/{one.osl:.0f}", 0))
     return replace(one, kind="served", rung="timeline" if one.source == "llmservingsim" else "closed loop")
 
 
@@ -369,13 +422,19 @@ def _pool_plan(one: Case, part: Mapping[str, Any]) -> Plan:
                    max_num_seqs=seqs, max_num_batched_tokens=limits["max_num_batched_tokens"] * split.dp)  # fmt: skip
 
 
+def _checked(made: Case) -> Case:
+    """The case with the number formats of its plans filled in."""
+    pools = [p and (p[0], checked(p[1], made.shape)) for p in (made.prefill, made.decode)]
+    return replace(made, plan=checked(made.plan, made.shape), prefill=pools[0], decode=pools[1])
+
+
 def cases(points: Iterable[Mapping[str, Any]]) -> tuple[list[Case], list[tuple[str, str, str]]]:
     """(cases, skipped as (id, source, reason)): a point that cannot be expressed is listed, never dropped."""
     good, skipped = [], []
     for point in points:
         try:
             made = case(point)
-            good.append(replace(made, plan=checked(made.plan, made.shape)))
+            good.append(_checked(made))
         except (CannotExpressError, W2TError) as error:
             skipped.append((str(point["id"]), str((point.get("source") or {}).get("key", "user")), str(error).splitlines()[0]))
     return good, skipped

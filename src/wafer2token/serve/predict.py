@@ -24,8 +24,15 @@ from .surrogate import step_table
 
 BLOCK = 16
 PREFIX_BLOCK = 512
-MOST_REQUESTS = 12_000
+MOST_REQUESTS = 30_000
 POLICY = {"sglang": "sglang", "sglang-ascend": "sglang", "trtllm": "trtllm"}
+DRAWN: dict[str, tuple[float, float, str, int]] = {
+    "fixed": (1.0, 0.0, "fixed", 1 << 30), "normal": (1.0, 0.3, "normal", 1 << 30),
+    "sharegpt": (1.0, 1.0, "lognormal", 1024), "inferencex": (0.9, 1 / 9, "uniform", 1 << 30),
+}  # fmt: skip
+"""How clients draw lengths: mean over the stated length, relative spread, distribution, longest. InferenceX runs vLLM's
+client with ``--random-range-ratio 0.8``, which draws evenly from 0.8 to 1.0 of the length; vLLM's sampling of ShareGPT
+drops prompts above 1,024 tokens and pairs above 2,048."""
 RESERVE = {"trtllm": 1.0, "sglang": 0.7, "sglang-ascend": 0.7}
 
 
@@ -108,8 +115,9 @@ class Predictor:
         pool = self.pool(case, plan, replicas, "both")
         cluster = Cluster((pool,), policy=POLICY.get(case.stack, "vllm"), reserve=RESERVE.get(case.stack, 0.0), block_size=BLOCK,
                           tokens_per_step=plan.tokens_per_step, max_concurrency=round(case.concurrency) or 1 << 40,
-                          prefix_cache=case.prefix_hit > 0)  # fmt: skip
-        return self.summary(case, simulate(load(case, pool, replicas), cluster), pool)
+                          prefix_cache=True, response_s=float(self.place(case).machine.overhead.request_s))  # fmt: skip
+        busy = front_end_s(case, self.place(case).machine.overhead, replicas)
+        return self.summary(case, simulate(load(case, pool, replicas, busy), cluster), busy)
 
     def pools(self, case: Case) -> dict[str, float]:
         """Prefill and decode pools with the cache sent over the links between them."""
@@ -125,7 +133,8 @@ class Predictor:
         cluster = Cluster((filling, decoding), policy=POLICY.get(case.stack, "vllm"), block_size=BLOCK,
                           tokens_per_step=plan.tokens_per_step, transfer_s_per_token=per_token, transfer_latency_s=2e-3,
                           max_concurrency=round(case.concurrency) or 1 << 40)  # fmt: skip
-        return self.summary(case, simulate(load(case, decoding, case.decode[0]), cluster), decoding)
+        busy = front_end_s(case, self.place(case).machine.overhead, 1)
+        return self.summary(case, simulate(load(case, decoding, case.decode[0], busy), cluster), busy)
 
     def pool(self, case: Case, plan: Plan, replicas: int, role: str) -> Pool:
         """Replicas of a plan with their table and cache."""
@@ -138,8 +147,10 @@ class Predictor:
         blocks = max(int(room.kv_tokens // BLOCK), int((case.isl + case.osl) // BLOCK) + 8)
         return Pool(self.tables[key], replicas, role, plan.max_num_seqs, plan.max_num_batched_tokens, blocks)
 
-    def summary(self, case: Case, outcome: Outcome, pool: Pool) -> dict[str, float]:
-        """The published metrics of a run."""
+    def summary(self, case: Case, outcome: Outcome, busy_s: float) -> dict[str, float]:
+        """The published metrics of a run whose first requests waited ``busy_s`` for the front end."""
+        waited = (outcome.issue_s >= 0.0) & (outcome.issue_s <= busy_s)
+        outcome = replace(outcome, issue_s=np.where(waited, 0.0, outcome.issue_s))
         s: Summary = summarise(outcome)
         request = float(self.place(case).machine.overhead.request_s)
         out = steady_output(outcome) if saturated(case) else s.output_throughput
@@ -176,20 +187,40 @@ def steady_output(outcome: Outcome) -> float:
     return min(plateau, 1.2 * float(made[-1] / ends[-1]))
 
 
-def load(case: Case, pool: Pool, replicas: int) -> Requests:
-    """The requests of a case: as many as stated, else enough for a steady state."""
+def drawn(spread: str, mean: float, n: int, name: str) -> Any:
+    """Lengths as a client draws them; the filter of ShareGPT cuts off long ones and the stated mean is that of the rest."""
+    part, width, kind, most = DRAWN[spread]
+    found = lengths(part * mean, n, width, kind, 0, name)
+    if most >= found.max():
+        return found
+    for _ in range(4):  # cutting lowers the mean, so that the distribution before it has a higher one
+        part *= mean / float(np.minimum(found, most).mean())
+        found = lengths(part * mean, n, width, kind, 0, name)
+    return np.minimum(found, most).astype(found.dtype)
+
+
+def front_end_s(case: Case, over: Overhead, replicas: int) -> float:
+    """How long the front end of a replica is busy with the requests that a client sends at once [s].
+
+    One process tokenises and answers; it passes nothing on and returns no token before it has taken them all.
+    Throughput tables of offline benchmarks, without concurrency or rate, have no front end.
+    """
+    sent = min(case.concurrency, case.num_requests or math.inf)
+    return sent / replicas * float(over.front_end * over.request_s) if case.rate == float("inf") else 0.0
+
+
+def load(case: Case, pool: Pool, replicas: int, start_s: float = 0.0) -> Requests:
+    """The requests of a case: as many as stated, else enough for a steady state; at ``start_s`` where all are ready."""
     if case.concurrency:
-        n = case.num_requests or 5 * round(case.concurrency) + 16
+        n = case.num_requests or (10 if case.spread == "inferencex" else 5) * round(case.concurrency) + 16
     elif case.rate < float("inf"):
         n = case.num_requests or 500
     else:
         room = pool.kv_blocks * BLOCK / (case.isl + 0.5 * case.osl)
         n = case.num_requests or 4 * int(min(pool.max_num_seqs, room)) * replicas + 32
     n = min(n, MOST_REQUESTS)
-    spread = {"fixed": 0.0, "normal": 0.3, "lognormal": 1.0}[case.spread]
-    isl = lengths(case.isl, n, spread, case.spread, 0, "isl")
-    osl = lengths(case.osl, n, spread, case.spread, 0, "osl")
-    arrival = np.zeros(n) if case.rate == float("inf") else poisson_arrivals(case.rate, n)
+    isl, osl = (drawn(case.spread, mean, n, name) for mean, name in ((case.isl, "isl"), (case.osl, "osl")))
+    arrival = np.full(n, start_s) if case.rate == float("inf") else poisson_arrivals(case.rate, n)
     made = make(arrival, isl, osl, case.id)
     return with_shared_prefix(made, case.prefix_hit, 1, PREFIX_BLOCK) if case.prefix_hit > 0 else made
 

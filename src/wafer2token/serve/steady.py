@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,12 +13,13 @@ from numpy.typing import NDArray
 from wafer2token.catalog import get
 from wafer2token.chip.fits import platform
 from wafer2token.evidence.errors import InfeasibleError, InputError, Problem
-from wafer2token.workload import ModelShape, model
+from wafer2token.workload import ModelShape, dtype_bytes, kv_bytes_per_token, model
 
 from .machine import Site, chip_of, site
 from .memory import Memory, memory
 from .money import cost_per_chip_s, usd_per_mtok
 from .plan import Plan, checked
+from .spread import widened
 from .steptime import decode_step_time, prefill_step_time
 
 F = NDArray[np.float64]
@@ -88,7 +90,7 @@ def _percentiles(values: F) -> tuple[float, float, float]:
 def steady_state(
     model_id: str | ModelShape, on: str, isl: int = 4096, osl: int = 1024, slo_tpot_s: float = 0.05,
     plan: Plan | None = None, samples: int | None = None, seed: int = 0, stack: str | None = None,
-    prefix_hit: float = 0.0,
+    prefix_hit: float = 0.0, cache_link: float = math.inf,
 ) -> SteadyState:  # fmt: skip
     """Prefill and decode in separate pools, each as full as memory and the time per output token allow.
 
@@ -101,12 +103,13 @@ def steady_state(
         samples: draw this many; None for the central case (arrays of one).
         stack: serving engine; None for the one of the platform's published large deployments.
         prefix_hit: share of the prompt found in the prefix cache.
+        cache_link: rate at which a rank loads cached prompts before it computes [B/s]; infinite where they lie in its memory.
 
     Raises:
         InfeasibleError: the model fits no plan, or none keeps ``slo_tpot_s``; names the nearest.
     """
-    if isl < 1 or osl < 1 or not slo_tpot_s > 0 or not 0 <= prefix_hit < 1:
-        raise InputError(Problem("lengths and the limit must be above zero, prefix_hit in [0, 1)", got=(isl, osl, slo_tpot_s, prefix_hit)))
+    if isl < 1 or osl < 1 or not slo_tpot_s > 0 or not 0 <= prefix_hit < 1 or not cache_link > 0:
+        raise InputError(Problem("lengths, limit and link must be above zero, prefix_hit in [0, 1)", got=(isl, osl, slo_tpot_s, prefix_hit, cache_link)))
     shape = model(model_id)
     stack = stack or dedicated_stack(on)
     centre = site(on, stack)
@@ -114,11 +117,11 @@ def steady_state(
     best = _best(shape, centre, plans, isl, osl, slo_tpot_s)
     place = site(on, stack, samples, seed) if samples is not None else centre
     room = memory(shape, best, place.hbm_bytes, isl + osl)
-    batch, tpot, bound = best_batch(shape, place, best, isl, osl, slo_tpot_s)
+    batch, tpot, bound = best_batch(shape, place, best, isl, osl, slo_tpot_s, seed)
     ok = batch > 0
     decode = np.where(ok, batch / np.where(ok, tpot, 1.0), 0.0) * place.ranks_per_chip / (best.tp * best.pp)
     filling = prefill_plan(best)
-    prefill, prefill_bound = _prefill_rate(shape, place, filling, isl, prefix_hit)
+    prefill, prefill_bound = _prefill_rate(shape, place, filling, isl, prefix_hit, cache_link, seed)
     money = cost_per_chip_s(place.chip, place.system, samples, seed)
     with np.errstate(divide="ignore", invalid="ignore"):
         paid_in, paid_out = usd_per_mtok(money, prefill), usd_per_mtok(money, np.where(ok, decode, np.nan))
@@ -218,7 +221,7 @@ def _tpot(shape: ModelShape, place: Site, plan: Plan, batch: F, isl: int, osl: i
     return np.asarray(step.total / plan.tokens_per_step)
 
 
-def best_batch(shape: ModelShape, place: Site, plan: Plan, isl: int, osl: int, slo: float) -> tuple[F, F, str]:
+def best_batch(shape: ModelShape, place: Site, plan: Plan, isl: int, osl: int, slo: float, seed: int = 0) -> tuple[F, F, str]:
     """(sequences per attention replica, time per token [s], what bounds it): the largest batch within limit and memory.
 
     Arrays [samples]; 0 where not even one sequence keeps the limit.
@@ -230,6 +233,7 @@ def best_batch(shape: ModelShape, place: Site, plan: Plan, isl: int, osl: int, s
     tpot = np.atleast_2d(np.asarray(step.total / plan.tokens_per_step))
     samples = max(len(tpot), len(most))
     tpot = np.broadcast_to(tpot, (samples, len(grid)))
+    tpot = tpot * widened(tpot[:, len(grid) // 2], "decode", "disaggregated", seed)[:, None]
     limit = np.broadcast_to(most, samples)
     batch = np.array([_crossing(grid, row, slo) for row in tpot])
     batch = np.where(limit >= 1, np.minimum(batch, limit), 0.0)
@@ -249,12 +253,15 @@ def _crossing(grid: F, tpot: F, slo: float) -> float:
     return float(grid[i] + (grid[i + 1] - grid[i]) * (slo - tpot[i]) / (tpot[i + 1] - tpot[i]))
 
 
-def _prefill_rate(shape: ModelShape, place: Site, plan: Plan, isl: int, prefix_hit: float) -> tuple[F, str]:
+def _prefill_rate(shape: ModelShape, place: Site, plan: Plan, isl: int, prefix_hit: float, cache_link: float, seed: int = 0) -> tuple[F, str]:
     """Prompt tokens per second and chip (cached ones counted), every rank busy with prompts of about 16k tokens a step."""
     new = isl * (1.0 - prefix_hit)
     prompts = max(PROMPT_TOKENS / isl, 1.0) * plan.dp
     q = min(new, PROMPT_TOKENS)
     step = prefill_step_time(shape, place.machine, plan, np.array([prompts]), np.array([q]), np.array([isl - q]) if q < new else np.array([isl - new]))
-    total = np.asarray(step.total)[..., 0]
+    total = np.atleast_1d(np.asarray(step.total)[..., 0])
+    total = total * widened(total, "prefill", "disaggregated", seed)
     tokens = prompts * q / (1.0 - prefix_hit)
+    loaded = tokens * prefix_hit * kv_bytes_per_token(shape, dtype_bytes(plan.kv)) / plan.dp / plan.tp
+    total = total + loaded / cache_link
     return np.atleast_1d(tokens / total / plan.ranks * place.ranks_per_chip), step.bound_by()

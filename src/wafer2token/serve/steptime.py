@@ -117,7 +117,8 @@ def prefill_step_time(
 def _operators(shape: ModelShape, plan: Plan, phase: str, batch: Any, q: Any, kv: Any, tokens: Any, mtp: bool = False) -> list[Op]:
     return operators(
         shape, phase, tokens, batch, q, kv, plan.tp, plan.ep, weight_dtype=plan.weights, act_dtype=plan.activations,
-        kv_dtype=plan.kv, expert_tp=plan.expert_tp, expert_dtype=plan.experts, imbalance=plan.imbalance, mtp=mtp,
+        kv_dtype=plan.kv, expert_tp=plan.expert_tp, expert_dtype=plan.experts,
+        imbalance=plan.imbalance_at(shape, np.asarray(tokens) * plan.dp), mtp=mtp,
     )  # fmt: skip
 
 
@@ -127,11 +128,11 @@ def _timed(machine: Machine, plan: Plan, ops: list[Op], tokens: Any, shape: Any,
     count = 0.0
     for op in ops:
         if op.family in COMMUNICATION:
-            seconds = op.count * in_graph(machine, plan, communication_time(machine.fab, op, plan))
+            seconds = op.count * engine_seconds(machine, plan, op, tokens)
             parts["communication"] = parts["communication"] + seconds
             continue
-        part = "attention" if op.family in ATTENTION else "experts" if op.name in EXPERTS else "compute"
-        seconds = op.count * kernel_seconds(machine, plan, op)
+        part = part_of(op)
+        seconds = op.count * engine_seconds(machine, plan, op, tokens)
         parts[part] = parts[part] + (seconds * share if part == "experts" else seconds)
         count += float(np.max(op.count)) * float(np.max(op.args.get("ops", 1)))
     out = {name: _shaped(value, shape) for name, value in parts.items()}
@@ -141,6 +142,34 @@ def _timed(machine: Machine, plan: Plan, ops: list[Op], tokens: Any, shape: Any,
         out["communication"] = out["communication"] + plan.pp * hop
     out["launches"] = np.asarray(count)
     return out
+
+
+def part_of(op: Op) -> str:
+    """The part of a step that an operator belongs to."""
+    if op.family in COMMUNICATION:
+        return "communication"
+    return "attention" if op.family in ATTENTION else "experts" if op.name in EXPERTS else "compute"
+
+
+def bulk(tokens: Any) -> F:
+    """How far products of a step with ``tokens`` new tokens per rank are bound by arithmetic: 0 up to 256, 1 from 2,048."""
+    return np.asarray(np.clip(np.log2(np.maximum(np.asarray(tokens, float), 1.0) / 256.0) / 3.0, 0.0, 1.0))
+
+
+def engine_seconds(machine: Machine, plan: Plan, op: Op, tokens: Any) -> Any:
+    """Seconds of one operator of a step with ``tokens`` new tokens per rank, in this engine.
+
+    The kernel between its neighbours, times the engine's factor on the operator's part and on the phase of the request.
+    """
+    part, over = part_of(op), machine.overhead
+    if part == "communication":
+        seconds = np.asarray(in_graph(machine, plan, communication_time(machine.fab, op, plan)))
+        return seconds * _lead(over.communication, seconds.ndim)
+    seconds = np.asarray(kernel_seconds(machine, plan, op))
+    own, prompts = (_lead(value, seconds.ndim) for value in (getattr(over, part), over.prefill))
+    if part == "attention":
+        return seconds * (prompts if op.family == "attention_prefill" else own)
+    return seconds * own * prompts ** bulk(tokens)
 
 
 def _hidden_bytes(ops: list[Op], plan: Plan) -> float:
@@ -199,7 +228,7 @@ def _with_drafts(shape: ModelShape, machine: Machine, plan: Plan, own: F, kv: F,
     """Add the making of the draft tokens: one pass of the drafting layer per token."""
     call = make_pass(
         "decode", own, own, 1, kv, plan.tp, plan.ep, weight_dtype=plan.weights, act_dtype=plan.activations,
-        kv_dtype=plan.kv, expert_tp=plan.expert_tp, expert_dtype=plan.experts, imbalance=plan.imbalance,
+        kv_dtype=plan.kv, expert_tp=plan.expert_tp, expert_dtype=plan.experts, imbalance=plan.imbalance_at(shape, own * plan.dp),
     )  # fmt: skip
     ops = nextn_operators(shape, call) if shape.num_nextn_predict_layers else _draft_operators(shape, call)
     extra = _timed(machine, plan, ops, own, own.shape)
@@ -209,7 +238,7 @@ def _with_drafts(shape: ModelShape, machine: Machine, plan: Plan, own: F, kv: F,
 
 def _draft_operators(shape: ModelShape, call: Any) -> list[Op]:
     """A draft head of one attention layer and one output head (EAGLE), for models without layers of their own."""
-    kinds = [k for k in layer_kinds(shape) if k.attention != "linear"]
+    kinds = [k for k in layer_kinds(shape) if k.attends]
     dense = next((k for k in kinds if k.mlp == "dense"), kinds[0])
     return layer_operators(shape, dense, call) + head_operators(shape, call)
 

@@ -16,11 +16,9 @@ from .steptime import (
     EXPERTS,
     Machine,
     _operators,
-    communication_time,
     decode_step_time,
+    engine_seconds,
     host_floor,
-    in_graph,
-    kernel_seconds,
 )
 
 F = NDArray[np.float64]
@@ -87,10 +85,10 @@ def _gemm_seconds(shape: ModelShape, machine: Machine, plan: Plan, tokens: F, is
     busy, talk = np.zeros_like(tokens), np.zeros_like(tokens)
     for one, other in zip(dense, even, strict=True):
         if one.family in COMMUNICATION:
-            talk = talk + one.count * in_graph(machine, plan, communication_time(machine.fab, one, plan))
+            talk = talk + one.count * engine_seconds(machine, plan, one, own)
         elif not (one.family in ATTENTION or one.name in ABSORBED or one.name in HEAD):
             op = other if one.name in EXPERTS else one
-            busy = busy + op.count * kernel_seconds(machine, plan, op)
+            busy = busy + op.count * engine_seconds(machine, plan, op, own)
     over = machine.overhead
     hidden = plan.overlap * over.prefill_overlap * np.minimum(busy, talk)
     return np.asarray(float(over.device) * (busy + talk - hidden))
@@ -114,7 +112,7 @@ def _work_seconds(shape: ModelShape, machine: Machine, plan: Plan, isl: float, l
     seconds = np.zeros_like(q)
     for op in ops:
         if _prompt_only(op):
-            seconds = seconds + op.count * kernel_seconds(machine, plan, op)
+            seconds = seconds + op.count * engine_seconds(machine, plan, op, q)
     sharing = float(plan.pp)
     return np.concatenate([[0.0], pairs]), float(machine.overhead.device) * np.concatenate([seconds[:1], seconds]) / sharing
 

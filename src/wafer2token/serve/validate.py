@@ -31,7 +31,7 @@ def scored(case: Case) -> list[tuple[str, str]]:
     """
     have = case.measured
     rate = next((m for m in THROUGHPUT if m in have), None)
-    late = next((m for m in LATENCY if m in have and not (m == "latency_ms" and rate)), None)
+    late = next((m for m in LATENCY if m in have and not (m == "latency_ms" and rate and case.rate == float("inf"))), None)
     first = next((m for m in FIRST if m in have), None)
     if case.rate < float("inf") and late:
         rate = None  # an open loop below saturation passes its rate through
@@ -65,14 +65,19 @@ def validate(
     return Validation("serve", groups(made), tuple(made), NOTE)
 
 
-def validate_trace_run(path: str | Path) -> Validation:
-    """A real run replayed request by request: its time to first token, time per token and end-to-end time."""
+def validate_trace_run(path: str | Path, calibration: str | Path | None = None) -> Validation:
+    """A real run replayed request by request: its time to first token, time per token and end-to-end time.
+
+    Groups: from the cards alone, with the user's ``calibration`` if one is given, and anchored to the run's first third.
+    """
     from .timeline import validate_run
 
-    found = tuple(validate_run(path))
-    names = dict.fromkeys(t for p in found for t in p.tags)
-    parts = tuple(summarise(n, [p for p in found if n in p.tags]) for n in names)
-    return Validation("serve", (summarise("timeline", found), *parts), found)
+    found = tuple(validate_run(path, calibration=calibration))
+    parts: list[Group] = []
+    for group in dict.fromkeys(p.group for p in found):
+        own = [p for p in found if p.group == group]
+        parts += [summarise(group, own), *(summarise(p.tags[0], [p]) for p in own)]
+    return Validation("serve", tuple(parts), found)
 
 
 NOTE = ("errors of groups of several sources are medians per source, averaged over sources; the baseline is a roofline of "

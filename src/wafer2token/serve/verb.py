@@ -2,33 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from wafer2token.catalog import get
 from wafer2token.evidence.errors import InfeasibleError, InputError, Problem
-from wafer2token.workload import ModelShape, dtype_bytes, kv_bytes_per_token, model
+from wafer2token.workload import ModelShape, model
 
-from .engine.run import Cluster, Outcome, Pool, Requests, simulate
+from .engine.run import Outcome, simulate
+from .engine.state import REJECTED
 from .flags import parse_plan
 from .launch import launch_command
+from .load import BLOCK, Load
 from .machine import Site, site
 from .memory import Memory, memory
-from .metrics import Summary, summarise
+from .metrics import Summary, by_priority, summarise
 from .money import cost_per_chip_s, power_per_chip
 from .plan import Plan, checked
-from .predict import POLICY, RESERVE, instance_plan
-from .requests import gamma_arrivals, lengths, make, scaled
+from .predict import instance_plan
 from .slo import Objective, parse_slo
 from .steady import usual_formats
 from .steptime import decode_step_time
-from .surrogate import step_table
-from .traces import read_trace
+from .system import Rules, cluster_of, instances_in, pools_of
 
-BLOCK = 16
+Z80 = 1.2815515655446004
 
 
 @dataclass(frozen=True)
@@ -56,11 +58,30 @@ class ServeResult:
     launch: tuple[str, ...]
     request_overhead_s: float
     slo: tuple[Objective, ...] = ()
+    classes: tuple[Summary, ...] = ()
+    seed: int = 0
+    inputs: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def meets(self) -> bool:
         """Whether every objective was met and the queue drains."""
         return all(self.summary.met.values()) and not self.summary.drain.overloaded
+
+    @property
+    def interval_80(self) -> dict[str, tuple[float, float]]:
+        """Where 80% of measured runs lie beside such a prediction: time per token and to the first token [s], output tokens/s.
+
+        Empty for an engine anchored to a run of the user's; without throughput where the load decides it.
+        """
+        if "calibration" in self.inputs:
+            return {}
+        ratios: Any = get("calibration", "serve_spread").ratios
+        rung = "disaggregated" if self.prefill_plan else "closed_loop"
+        s = self.summary
+        values = {"tpot": (s.tpot.mean, rung), "ttft": (s.ttft.mean, "time_to_first_token")}
+        if s.drain.overloaded or not {"rate", "trace"} & set(self.inputs):  # else what is offered gets through
+            values["output_throughput"] = (s.output_throughput, rung)
+        return {k: (v * math.exp(-Z80 * float(ratios[r])), v * math.exp(Z80 * float(ratios[r]))) for k, (v, r) in values.items()}
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, without the rows per request."""
@@ -75,68 +96,72 @@ class ServeResult:
             "cost_per_mtok_usd": self.cost_per_mtok_usd, "cost_per_mtok_input_usd": self.cost_per_mtok_input_usd,
             "cost_per_mtok_output_usd": self.cost_per_mtok_output_usd, "warnings": list(self.warnings),
             "launch": list(self.launch), "slo": {str(o): self.summary.met.get(str(o)) for o in self.slo},
+            "interval_80": {k: list(v) for k, v in self.interval_80.items()},
+            "classes": [c.to_dict() for c in self.classes], "seed": self.seed, "inputs": dict(self.inputs),
         }  # fmt: skip
 
 
 def serve(
     model_id: str | ModelShape, on: str, *, isl: int = 1024, osl: int = 256, rate: float | None = None,
     concurrency: int | None = None, trace: str | Path | None = None, slo: str | Sequence[Objective] = (),
-    plan: str | Plan | None = None, chips: float | None = None, replicas: int | None = None,
+    plan: str | Plan | None = None, prefill_plan: str | Plan | None = None, chips: float | None = None, replicas: int | None = None,
     pd: tuple[int, int] | None = None, stack: str | None = None, num_prompts: int | None = None,
-    burstiness: float = 1.0, length_spread: float = 0.0, router: str = "least_loaded", prefix_cache: bool = True,
-    max_waiting: int | None = None, seed: int = 0, until_s: float = float("inf"),
-    calibration: str | Path | None = None,
+    burstiness: float = 1.0, burst: str | None = None, length_spread: float = 0.0, length_distribution: str = "uniform",
+    prefix_tokens: int = 0, priorities: Sequence[float] = (), router: str = "least_loaded", policy: str | None = None,
+    preemption: str = "recompute", prefix_cache: bool = True, max_waiting: int | None = None, failures: Sequence[str] = (),
+    seed: int = 0, until_s: float = float("inf"), calibration: str | Path | None = None,
 ) -> ServeResult:  # fmt: skip
     """Serve requests of a model and see how long they take, how much gets through, and what it costs.
 
     Args:
         model_id: model card, Hugging Face id, or path of a config.json.
         on: system or chip.
-        isl, osl: mean tokens in and out, where no trace is given.
-        rate: requests per second (rescales a trace).
-        concurrency: requests in flight; without a rate a closed loop.
-        trace: file of requests in a published format.
         slo: objectives, ``"ttft=2s,tpot=50ms"``.
         plan: of one instance, ``"tp=8"`` or engine flags (limits per data-parallel rank); None: the smallest that fits.
+        prefill_plan: of a prefill instance in a disaggregated system; None: that of decoding.
         chips, replicas: how many chips, or instances, share the load (1 instance).
         pd: (prefill, decode) instances of a disaggregated system.
         stack: serving engine; None for the platform's usual one.
+        until_s: end of the simulated time.
         calibration: engine card of your own run, as ``calibrate --from RUN`` writes it.
+        isl, osl, rate, concurrency, trace, num_prompts, burstiness, burst, length_spread, length_distribution, prefix_tokens,
+            priorities, seed: the load (``load.Load``).
+        router, policy, preemption, prefix_cache, max_waiting, failures: the rules of the system (``system.Rules``).
 
     Raises:
         InfeasibleError: the plan does not fit into memory.
         InputError: anything wrong with the request, all at once.
     """
-    shape = model(model_id)
-    place = site(on, stack, calibration=calibration)
+    inputs = stated(locals())
+    shape, place = model(model_id), site(on, stack, calibration=calibration)
     objectives = parse_slo(slo) if isinstance(slo, str) and slo else tuple(slo) if not isinstance(slo, str) else ()
-    if rate is None and concurrency is None and trace is None:
-        raise InputError(Problem("no load", remedy="give --rate, --concurrency or --trace"))
-    load = requests_of(isl, osl, rate, concurrency, trace, num_prompts, burstiness, length_spread, seed)
-    chosen = resolve(shape, place, plan, float(np.mean(load.isl)) + float(np.mean(load.osl)))
-    count = replicas or (max(int(chips * place.ranks_per_chip // chosen.ranks), 0) if chips else 1)
+    load = Load(isl, osl, rate, concurrency, trace, num_prompts, burstiness, burst, length_spread, length_distribution,
+                prefix_tokens, tuple(priorities), seed).requests()  # fmt: skip
+    length = float(np.mean(load.isl)) + float(np.mean(load.osl))
+    chosen = resolve(shape, place, plan, length)
+    filling = resolve(shape, place, prefill_plan, length) if prefill_plan else chosen
+    if prefill_plan and not pd:
+        raise InputError(Problem("a plan of prefill needs pools of their own", "--prefill-plan", str(prefill_plan), remedy="give --pd P:D"))
+    count = replicas or (instances_in(chips, place, chosen) if chips else 1)
     if count < 1:
         raise InfeasibleError(f"{chips:g} chips hold no instance of {chosen.ranks} ranks", f"{chosen.ranks / place.ranks_per_chip:g} chips")
-    whole = instance_plan(chosen)
-    pools = pools_of(shape, place, whole, count, pd, load)
-    cluster = cluster_of(shape, place, pools, router, prefix_cache, concurrency, max_waiting, whole)
-    outcome = simulate(load, cluster, until_s)
-    return result_of(shape, place, chosen, (pd or (0, count)), pools, outcome, objectives)
+    whole, first = instance_plan(chosen), instance_plan(filling)
+    pools = pools_of(shape, place, whole, count, pd, load, first)
+    rules = Rules(router, policy, preemption, prefix_cache, max_waiting, tuple(failures))
+    outcome = simulate(load, cluster_of(shape, place, pools, rules, concurrency, whole, first), until_s)
+    if len(load) and not np.any(outcome.status != REJECTED):
+        most = int(min(p.kv_blocks for p in pools)) * BLOCK
+        raise InfeasibleError(f"none of {len(load)} requests fits into the KV cache", f"an instance holds {most:,} tokens, a request has {length:,.0f}")
+    return replace(result_of(shape, place, (chosen, filling), pd or (0, count), outcome, objectives), seed=seed, inputs=inputs)
 
 
-def requests_of(isl: int, osl: int, rate: float | None, concurrency: int | None, trace: str | Path | None, num_prompts: int | None,
-                burstiness: float, spread: float, seed: int) -> Requests:  # fmt: skip
-    """The load: a trace (at its own or another rate), a rate, or a closed loop."""
-    wrong = [Problem(f"{n} must be above zero", f"--{n.replace('_', '-')}", v) for n, v in
-             (("isl", isl), ("osl", osl), ("rate", rate), ("concurrency", concurrency), ("num_prompts", num_prompts)) if v is not None and not v > 0]  # fmt: skip
-    if wrong:
-        raise InputError(wrong)
-    if trace is not None:
-        return scaled(read_trace(trace, num_prompts), rate)
-    n = num_prompts or (max(10 * concurrency, 200) if concurrency else 2000)
-    kind = "uniform" if spread else "fixed"
-    arrival = np.zeros(n) if rate is None else gamma_arrivals(rate, n, burstiness, seed)
-    return make(arrival, lengths(isl, n, spread, kind, seed, "isl"), lengths(osl, n, spread, kind, seed, "osl"))
+def stated(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of a call as plain values, those that were left out apart."""
+    plain = {k: v.id if isinstance(v, ModelShape) else v.to_dict() if isinstance(v, Plan) else str(v) if isinstance(v, Path) else v
+             for k, v in given.items() if v is not None and v != () and v != ""}  # fmt: skip
+    if "slo" in plain and not isinstance(plain["slo"], str):
+        plain["slo"] = [str(o) for o in plain["slo"]]
+    return {k: v for k, v in plain.items() if not (isinstance(v, float) and not np.isfinite(v))}
 
 
 def resolve(shape: ModelShape, place: Site, plan: str | Plan | None, length: float) -> Plan:
@@ -151,7 +176,7 @@ def resolve(shape: ModelShape, place: Site, plan: str | Plan | None, length: flo
         if tp > shape.num_attention_heads:
             break
         smallest = checked(replace(base, tp=tp), shape)
-        if float(np.mean(memory(shape, smallest, place.hbm_bytes, length).kv_tokens)) >= 16 * length:
+        if float(np.mean(memory(shape, instance_plan(smallest), place.hbm_bytes, length).kv_tokens)) >= 16 * length:
             return smallest
     if smallest is None:
         raise InfeasibleError(f"{shape.id} fits no split on {place.chip}")
@@ -160,7 +185,7 @@ def resolve(shape: ModelShape, place: Site, plan: str | Plan | None, length: flo
 
 def fitting(shape: ModelShape, place: Site, plan: Plan, length: float) -> Plan:
     """The plan if its weights and one sequence fit, else InfeasibleError with what would."""
-    room = memory(shape, plan, place.hbm_bytes, length)
+    room = memory(shape, instance_plan(plan), place.hbm_bytes, length)
     if float(np.mean(room.kv_tokens)) / plan.dp >= length:
         return plan
     need = (room.weights + room.working + room.kv_per_token * length) / 1e9
@@ -172,59 +197,33 @@ def fitting(shape: ModelShape, place: Site, plan: Plan, length: float) -> Plan:
     )
 
 
-def pools_of(shape: ModelShape, place: Site, plan: Plan, count: int, pd: tuple[int, int] | None, load: Requests) -> tuple[Pool, ...]:
-    """One pool, or a prefill and a decode pool."""
-    mean, longest = float(np.mean(load.isl)), float(np.max(load.isl) + np.max(load.osl))
-
-    def pool(role: str, replicas: int, split: Plan) -> Pool:
-        table = step_table(shape, place.machine, split, mean, longest)
-        room = memory(shape, split, place.hbm_bytes, mean + 0.5 * float(np.mean(load.osl)))
-        return Pool(table, replicas, role, split.max_num_seqs, split.max_num_batched_tokens, int(np.mean(room.kv_tokens) // BLOCK))
-
-    if pd is None:
-        return (pool("both", count, plan),)
-    return (pool("prefill", pd[0], replace(plan, drafts=0, accepted=0.0)), pool("decode", pd[1], plan))
-
-
-def cluster_of(shape: ModelShape, place: Site, pools: tuple[Pool, ...], router: str, prefix_cache: bool, concurrency: int | None,
-               max_waiting: int | None, plan: Plan) -> Cluster:  # fmt: skip
-    """The engine's rules by its stack, and the links that carry caches between pools."""
-    fab = place.machine.fab
-    link = float(np.mean(fab.scale_up.bandwidth)) if fab.scale_up.size >= 2 * plan.ranks else float(np.mean(fab.scale_out.bandwidth))
-    per_token = float(kv_bytes_per_token(shape, dtype_bytes(plan.kv))) / (max(link, 1.0) * plan.tp)
-    return Cluster(
-        pools, policy=POLICY.get(place.stack, "vllm"), router=router, block_size=BLOCK, reserve=RESERVE.get(place.stack, 0.0),
-        tokens_per_step=plan.tokens_per_step, max_waiting=max_waiting or 1 << 40, max_concurrency=concurrency or 1 << 40,
-        prefix_cache=prefix_cache, transfer_s_per_token=per_token, transfer_latency_s=float(fab.scale_out.latency),
-    )  # fmt: skip
-
-
-def result_of(shape: ModelShape, place: Site, plan: Plan, counts: tuple[int, int], pools: tuple[Pool, ...], outcome: Outcome,
+def result_of(shape: ModelShape, place: Site, plans: tuple[Plan, Plan], counts: tuple[int, int], outcome: Outcome,
               slo: tuple[Objective, ...]) -> ServeResult:  # fmt: skip
-    """Latency, throughput, power, cost and warnings out of a run."""
+    """Latency, throughput, power, cost and warnings out of a run; ``plans`` of decoding and of prefill."""
+    plan, filling = plans
     request_s = float(place.machine.overhead.request_s)
     later: dict[str, Any] = {n: np.where(getattr(outcome, n) >= 0, getattr(outcome, n) + request_s, -1.0) for n in ("start_s", "first_s", "finish_s")}
     outcome = replace(outcome, **later)
     summary = summarise(outcome, slo)
-    instances = sum(p.replicas for p in pools)
-    chips = instances * plan.ranks / place.ranks_per_chip
+    disaggregated = counts[0] > 0
+    chips = (counts[0] * filling.ranks + counts[1] * plan.ranks) / place.ranks_per_chip
     per_s = float(cost_per_chip_s(place.chip, place.system)) * chips
     power = float(power_per_chip(place.chip, place.system)) * chips * max(summary.utilisation, 0.0)
     share = summary.prefill_share
     tokens_in, tokens_out = summary.input_tokens / summary.duration_s, summary.output_throughput
-    disaggregated = len(pools) > 1
 
     def per_mtok(part: float, tokens: float) -> float:
         return 1e6 * per_s * part / tokens if tokens > 0 else float("nan")
 
     room = memory(shape, plan, place.hbm_bytes, float(np.mean(outcome.requests.isl)))
     stack = place.stack
-    launch = tuple(launch_command(shape.id, stack, plan, role) for role in (("prefill", "decode") if disaggregated else ("both",)))
+    roles = (("prefill", filling), ("decode", plan)) if disaggregated else (("both", plan),)
+    launch = tuple(launch_command(shape.id, stack, p, role) for role, p in roles)
     return ServeResult(
-        shape.id, place.system or place.chip, place.chip, stack, plan, replace(plan, drafts=0, accepted=0.0) if disaggregated else None,
+        shape.id, place.system or place.chip, place.chip, stack, plan, replace(filling, drafts=0, accepted=0.0) if disaggregated else None,
         counts, chips, summary, outcome, room, bound(shape, place, plan, summary, outcome), power,
         power / tokens_out if tokens_out else float("nan"), per_mtok(1.0, tokens_out), per_mtok(share, tokens_in),
-        per_mtok(1.0 - share, tokens_out), tuple(warnings_of(summary)), launch, request_s, slo,
+        per_mtok(1.0 - share, tokens_out), tuple(warnings_of(summary)), launch, request_s, slo, by_priority(outcome, slo),
     )  # fmt: skip
 
 

@@ -15,11 +15,12 @@ from wafer2token.evidence.errors import InputError, Problem, unknown
 
 @dataclass(frozen=True)
 class Calibration:
-    """What ``calibrate`` wrote: the files, and one line per fit."""
+    """What ``calibrate`` wrote: the files, and one line per fit; ``left_out``: chips under parameters of other dies."""
 
     kind: str
     files: tuple[str, ...]
     fits: tuple[str, ...]
+    left_out: tuple[dict[str, Any], ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
@@ -30,6 +31,7 @@ def calibrate(
     kind: str = "kernels", out: str = "calibration", aiconfigurator: str | None = None, points: Sequence[str] = (),
     vidur: Sequence[str] = (), msmodeling: str | None = None, nccl_tests: Sequence[str] = (), operators: str | None = None,
     collective_points: Sequence[str] = (), experts: bool = False, as_of: date | None = None, report: Callable[[str], None] | None = None,
+    families: Sequence[str] = (), leave_out: bool = False,
 ) -> Calibration:  # fmt: skip
     """Fit kernel and fabric parameters from measurement tables; write calibration cards.
 
@@ -46,6 +48,8 @@ def calibrate(
         experts: also fit the fused mixtures of experts in the aiconfigurator tables.
         as_of: date on the cards; today when None.
         report: called with one line per fit.
+        families: kernel families to fit; all when empty.
+        leave_out: write nothing; leave every die out in turn and predict its chips from the others.
 
     Raises:
         InputError: unknown kind, nothing to read, an unreadable table.
@@ -71,10 +75,16 @@ def calibrate(
             Problem("nothing to calibrate from", remedy="name at least one table, such as --points gemm.csv")
         )
     files: list[Path] = []
+    if leave_out:
+        from wafer2token.chip.calibration import pipeline
+
+        return Calibration(kind, (), (), tuple(asdict(row) for row in pipeline.leave_out(kernels, families)))
     if kernels:
         from wafer2token.chip.calibration.pipeline import calibrate_kernels
 
-        files += calibrate_kernels(kernels, folder, today, note)
+        files += calibrate_kernels(kernels, folder, today, note, families)
+    if families:
+        return Calibration(kind, tuple(str(f) for f in files), tuple(lines))
     if collectives:
         from wafer2token.fabric.calibration import calibrate_fabrics
 
@@ -107,7 +117,7 @@ class Anchored:
 
 
 def calibrate_serving(
-    run: str, model: str, on: str, plan: str | None = None, stack: str | None = None, out: str = "calibration", *,
+    run: str, model: str | None = None, on: str | None = None, plan: str | None = None, stack: str | None = None, out: str = "calibration", *,
     rate: float | None = None, concurrency: int | None = None,
 ) -> Anchored:  # fmt: skip
     """Anchor the serving engine to one measured run and write its card into the folder ``out``.
@@ -125,7 +135,7 @@ def calibrate_serving(
     seen = anchor.run
     split = f" --plan {shlex.quote(plan)}" if plan else ""
     load = f"--concurrency {seen.concurrency}" if seen.concurrency else "" if math.isinf(seen.rate) else f"--rate {seen.rate:g}"
-    use = f"w2t serve {model} --on {on}{split} --stack {anchor.stack} --calibration {file} {load or '--concurrency N'} --isl {seen.isl:.0f} --osl {seen.osl:.0f}"
+    use = f"w2t serve {model or anchor.model} --on {on or anchor.chip}{split} --stack {anchor.stack} --calibration {file} {load or '--concurrency N'} --isl {seen.isl:.0f} --osl {seen.osl:.0f}"
     measured = {"ttft": seen.ttft_s, "tpot": seen.tpot_s, "output_tokens_per_s": seen.output_tokens_per_s}
     return Anchored(str(file), measured, dict(anchor.before), dict(anchor.after), use)
 

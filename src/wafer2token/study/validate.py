@@ -18,13 +18,16 @@ _ROOMS = {
 }
 
 
-def validate(kind: str | None = None, points: str | None = None, trace_run: str | None = None) -> list[Validation]:
+def validate(
+    kind: str | None = None, points: str | None = None, trace_run: str | None = None, calibration: str | None = None
+) -> list[Validation]:
     """Predictions against published measurements.
 
     Args:
         kind: "kernels", "train" or "serve"; None for all three.
         points: a file of the user's own measurements (needs ``kind``).
         trace_run: a file of per-request measurements of one run (``kind="serve"``).
+        calibration: engine card of another run by which that run is predicted as well.
     """
     if kind is None and (points or trace_run):
         raise InputError(
@@ -33,10 +36,12 @@ def validate(kind: str | None = None, points: str | None = None, trace_run: str 
     for file in (points, trace_run):
         if file:
             check_file(Path(file))
+    if calibration and not trace_run:
+        raise InputError(Problem("a calibration is held against a trace run", remedy="w2t validate serve --trace-run FILE --calibration CARD"))
     if trace_run and kind != "serve":
         raise InputError(Problem("a trace run is a serving measurement", remedy="w2t validate serve --trace-run FILE"))
     if trace_run:
-        return [import_module(_ROOMS["serve"]).validate_trace_run(trace_run)]
+        return [import_module(_ROOMS["serve"]).validate_trace_run(trace_run, calibration)]
     return [import_module(_ROOMS[k]).validate(points) for k in ([kind] if kind else _ROOMS)]
 
 

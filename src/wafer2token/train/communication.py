@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from wafer2token import fabric as links
-from wafer2token.train.plan import Plan, PlanTable
+from wafer2token.train.plan import CONTEXT_KINDS, Plan, PlanTable
 from wafer2token.train.stage import Held
-from wafer2token.workload import LayerKind, ModelShape
+from wafer2token.workload import LayerKind, ModelShape, of_layer
 
 Array = np.ndarray
 
@@ -49,6 +49,7 @@ def layer_traffic(
     """Tensor, context and expert traffic of one layer. `domain` is the number of ranks of one scale-up domain."""
     tp, cp = np.asarray(plan.tp, float), np.asarray(plan.cp, float)
     tokens = np.asarray(plan.micro_batch, float) * seq_len / cp
+    shape = of_layer(shape, kind)
     tensor_f, tensor_b = _tensor(shape, kind, fab, domain, plan, tokens)
     width = shape.num_key_value_heads * (shape.qk_head_dim + shape.value_head_dim)
     if kind.attention == "mla":
@@ -57,9 +58,21 @@ def layer_traffic(
     exchange = links.collective_time(
         fab, "all_gather", np.asarray(plan.micro_batch, float) * seq_len * width / tp * 2.0, cp, ranks_per_node=ring
     )
+    swap = np.asarray(plan.context) == CONTEXT_KINDS.index("all_to_all")
+    if np.any(swap):
+        exchange = np.where(swap, _heads_for_tokens(shape, fab, plan, tokens, width, ring), exchange)
     exchange = np.where(cp > 1, exchange, 0.0)
     expert = _dispatch(shape, kind, fab, domain, plan, tokens) * imbalance
-    return LayerTraffic(tensor_f, tensor_b, exchange, 2 * exchange, expert, expert)
+    return LayerTraffic(tensor_f, tensor_b, exchange, np.where(swap, 1.0, 2.0) * exchange, expert, expert)
+
+
+def _heads_for_tokens(
+    shape: ModelShape, fab: Any, plan: Plan | PlanTable, tokens: Array, kv_width: int, near: Array
+) -> Array:
+    """All-to-all of queries, keys and values before attention and of its output after it (Ulysses, arXiv 2309.14509, section 3.1)."""
+    tp, cp = np.asarray(plan.tp, float), np.asarray(plan.cp, float)
+    width = shape.num_attention_heads * (shape.qk_head_dim + shape.value_head_dim) + kv_width
+    return np.asarray(links.collective_time(fab, "all_to_all", tokens * width / tp * 2.0, cp, ranks_per_node=near))
 
 
 def _tensor(
@@ -68,7 +81,8 @@ def _tensor(
     """Two gathers and two scatters forward; backward the same and the gathers again for the weight gradient."""
     tp = np.asarray(plan.tp, float)
     message, near = tokens * shape.hidden_size * 2.0, members(domain, np.ones_like(tp), tp)
-    blocks = 2.0 if kind.mlp == "dense" or shape.n_shared_experts or shape.shared_expert_intermediate_size else 1.0
+    shared = shape.n_shared_experts or shape.shared_expert_intermediate_size
+    blocks = float(kind.attention != "none") + float(kind.mlp == "dense" or (kind.mlp == "sparse" and bool(shared)))
     gather = links.collective_time(fab, "all_gather", message, tp, ranks_per_node=near)
     scatter = links.collective_time(fab, "reduce_scatter", message, tp, ranks_per_node=near)
     reduce = links.collective_time(fab, "all_reduce", message, tp, ranks_per_node=near)
@@ -90,7 +104,7 @@ def _dispatch(
     one_way = links.collective_time(
         fab,
         "all_to_all",
-        unique_copies(shape.num_experts_per_tok, ep, near) * sent * shape.expert_hidden_size * 2.0,
+        unique_copies(shape.num_experts_per_tok, ep, near) * sent * shape.expert_input_size * 2.0,
         ep,
         ranks_per_node=near,
     )

@@ -65,7 +65,7 @@ def compare(model: str, on: str, other: str, chips: int, tokens: float, **option
         _factor(
             "chip: dense peak",
             peak,
-            f"{here.chip} against {there.chip}, {options.get('dtype', 'bf16')}",
+            f"{here.chip} against {there.chip}, {here.precision}",
         ),
         _factor(
             "software: share of the peak reached in kernels",

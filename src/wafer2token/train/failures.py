@@ -67,14 +67,39 @@ def simulate_goodput(
     return done / wall
 
 
-def spare_nodes(nodes: float, failures_per_node_s: float, repair_s: float, confidence: float = 0.95) -> int:
+def spare_nodes(nodes: Floats, failures_per_node_s: Floats, repair_s: Floats, confidence: float = 0.95) -> Array:
     """Spare nodes so that, with this confidence at any moment, every node under repair has a stand-in.
 
-    Nodes under repair are Poisson with mean nodes * rate * repair time (infinite-server queue).
+    Nodes under repair are Poisson with mean nodes * rate * repair time (infinite-server queue); broadcasts.
     """
     from scipy.stats import poisson
 
-    return int(poisson.ppf(confidence, nodes * failures_per_node_s * repair_s))
+    return np.asarray(poisson.ppf(confidence, _under_repair(nodes, failures_per_node_s, repair_s)))
+
+
+def short_of_nodes(nodes: Floats, spares: Floats, failures_per_node_s: Floats, repair_s: Floats) -> Array:
+    """Share of the time that a job waits because more nodes are under repair than there are spares; broadcasts."""
+    from scipy.stats import poisson
+
+    return np.asarray(poisson.sf(spares, _under_repair(nodes, failures_per_node_s, repair_s)))
+
+
+def _under_repair(nodes: Floats, failures_per_node_s: Floats, repair_s: Floats) -> Array:
+    return np.asarray(np.asarray(nodes, float) * np.asarray(failures_per_node_s, float) * np.asarray(repair_s, float))
+
+
+def simulate_spares(
+    nodes: int, spares: int, failures_per_node_s: float, repair_s: float, horizon_s: float, seed: int = 0
+) -> float:
+    """The share of `short_of_nodes` from a played cluster: nodes fail at random, each is away for `repair_s`."""
+    rng = np.random.default_rng(seed)
+    count = rng.poisson(nodes * failures_per_node_s * horizon_s)
+    down = np.sort(rng.uniform(0.0, horizon_s, count))
+    times = np.concatenate([down, down + repair_s])
+    order = np.argsort(times, kind="stable")
+    away = np.cumsum(np.repeat([1, -1], count)[order])
+    spans = np.diff(np.append(times[order], times[order][-1]))
+    return float(spans[away > spares].sum() / horizon_s)
 
 
 def slow_node_loss(nodes: Floats, share: Floats, loss: Floats) -> Array:
@@ -84,27 +109,48 @@ def slow_node_loss(nodes: Floats, share: Floats, loss: Floats) -> Array:
 
 @dataclass(frozen=True)
 class Availability:
-    """What failures leave of the time; arrays over samples."""
+    """What failures leave of the time; arrays over samples.
+
+    ``spare_nodes`` is what keeps the job whole 95% of the time, ``slow_loss`` what slow nodes cost while none is found.
+    """
 
     rate_per_day: Array
     interval_s: Array
     goodput: Array
+    spare_nodes: Array
+    slow_loss: Array
 
 
-def availability(card: Any, devices: float, samples: int | None, seed: int) -> Availability:
-    """Goodput of a job on `devices` chips under a reliability card; central case when `samples` is None."""
-    if samples is None:
-        rate, save, restart = (np.asarray(float(n)) for n in (card.interruptions, card.checkpoint, card.restart))
-    else:
-        from wafer2token.evidence.sampling import draw
+def availability(card: Any, devices: float, samples: int | None, seed: int, per_node: int = 8) -> Availability:
+    """Goodput of a job on `devices` chips under a reliability card; central case when `samples` is None.
 
-        rate, save, restart = (
-            draw(getattr(card, n), f"reliability.{n}", samples, seed)
-            for n in ("interruptions", "checkpoint", "restart")
-        )
+    Args:
+        per_node: chips that leave together when a node is repaired.
+    """
+
+    def of(name: str) -> Array:
+        return drawn(getattr(card, name), f"reliability.{card.id}.{name}", samples, seed)
+
+    rate, save, restart = of("interruptions"), of("checkpoint"), of("restart")
     total = interruption_rate(devices, rate)
     interval = checkpoint_interval(total, save)
-    return Availability(total * DAY_S, interval, goodput(total, interval, save, restart))
+    nodes = np.ceil(devices / per_node)
+    return Availability(
+        total * DAY_S,
+        interval,
+        goodput(total, interval, save, restart),
+        spare_nodes(nodes, rate * per_node, of("repair")),
+        slow_node_loss(nodes, of("slow_nodes"), of("slow_loss")),
+    )
+
+
+def drawn(number: Any, name: str, samples: int | None, seed: int) -> Array:
+    """A card's number as samples under its dotted name, or its central value when `samples` is None."""
+    if samples is None:
+        return np.asarray(float(number))
+    from wafer2token.evidence.sampling import draw
+
+    return draw(number, name, samples, seed)
 
 
 def reliability_card(chip: str) -> Any:

@@ -7,7 +7,7 @@ All counts are per rank after tensor, context and expert parallelism; arrays run
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from wafer2token import chip as kernels
 from wafer2token.catalog import get
 from wafer2token.evidence.errors import EvidenceError
 from wafer2token.train.plan import Plan, PlanTable
-from wafer2token.workload import LayerKind, ModelShape
+from wafer2token.workload import LayerKind, ModelShape, make_pass, mixer_operators, of_layer
 
 Array = np.ndarray
 GEMM_DTYPES = {
@@ -28,6 +28,8 @@ GEMM_DTYPES = {
     "tf32": ("tf32", "bf16"),
     "fp32": ("tf32", "bf16"),
 }
+BY_OPERATORS = ("linear", "shared", "none")
+"""Kinds of attention that are priced from the workload room's operators: no kernel of theirs was measured in training."""
 NARROW = ("fp8", "mxfp8", "fp4", "nvfp4", "mxfp4")
 
 
@@ -95,10 +97,7 @@ def _gemm(acc: Any, m: Array, n: Array, k: Array, dtype: str, frozen: bool = Fal
 def linears(shape: ModelShape, kind: LayerKind, tp: Array) -> list[tuple[Array, Array]]:
     """(n, k) of the dense linear layers of one rank: attention projections, dense MLP, shared experts."""
     h, heads = shape.hidden_size, shape.num_attention_heads
-    if kind.attention == "mamba":
-        keys, width = state_widths(shape)
-        out = [((2 * keys + 2 * width + shape.linear_num_value_heads) / tp, h), (h, width / tp)]
-    elif kind.attention == "mla":
+    if kind.attention == "mla":
         rope, nope, v = shape.qk_rope_head_dim, shape.qk_nope_head_dim, shape.v_head_dim
         q = (
             [(shape.q_lora_rank, h), (heads * (nope + rope) / tp, shape.q_lora_rank)]
@@ -106,36 +105,20 @@ def linears(shape: ModelShape, kind: LayerKind, tp: Array) -> list[tuple[Array, 
             else [(heads * (nope + rope) / tp, h)]
         )
         out = [*q, (shape.kv_lora_rank + rope, h), (heads * (nope + v) / tp, shape.kv_lora_rank), (h, heads * v / tp)]
+    elif kind.attention in BY_OPERATORS:
+        out = []
     else:
-        q_width, kv_width = heads * shape.head_dim, shape.num_key_value_heads * shape.head_dim
-        out = [(q_width / tp + 2 * np.maximum(kv_width / tp, shape.head_dim), h), (h, q_width / tp)]
+        d, v, kv_heads = shape.head_dim, shape.value_head_dim, np.maximum(shape.num_key_value_heads / tp, 1.0)
+        gates = heads * (d if shape.attn_output_gate else int(shape.head_gate)) / tp
+        keys = kv_heads * (d if shape.value_is_key else d + v)
+        out = [(heads * d / tp + gates + keys, h), (h, heads * v / tp)]
     ups = 2 if shape.mlp_gated else 1
-    width = kind.intermediate_size if kind.mlp == "dense" else shared_width(shape)
+    if kind.mlp == "sparse" and shape.moe_latent_size:
+        out += [(shape.moe_latent_size, h), (h, shape.moe_latent_size)]
+    width = beside_width(shape, kind)
     if width:
         out += [(ups * width / tp, h), (h, width / tp)]
-    if kind.mlp == "sparse" and shape.moe_latent_size:
-        latent = shape.moe_latent_size + np.zeros_like(tp)
-        out += [(latent, h), (h, latent)]
     return [(np.asarray(n, float), np.asarray(k, float)) for n, k in out]
-
-
-def state_widths(shape: ModelShape) -> tuple[int, int]:
-    """Widths of B (as of C) and of x (as of the gate) of a state-space layer."""
-    return (
-        shape.linear_num_key_heads * shape.linear_key_head_dim,
-        shape.linear_num_value_heads * shape.linear_value_head_dim,
-    )
-
-
-def scan_bytes(shape: ModelShape, plan: Plan | PlanTable, tokens: Array) -> Array:
-    """Bytes moved forward by a state-space mixer outside its projections: convolution, scan, gate and norm.
-
-    Per token: B, C and x read and written by the convolution and read by the scan, x read and written by scan, gate and norm
-    (bf16), and the states at the chunk borders written and read in fp32 (Dao and Gu 2024, arXiv 2405.21060, section 6).
-    """
-    keys, width = state_widths(shape)
-    states = width * shape.linear_key_head_dim / float(get("training", "planner").scan_chunk)
-    return np.asarray(tokens / np.asarray(plan.tp, float) * (2.0 * (3 * (2 * keys + width) + 5 * width) + 8.0 * states))
 
 
 def expansion_seconds(shape: ModelShape, kind: LayerKind, acc: Any, plan: Plan | PlanTable, seq_len: int) -> Array:
@@ -151,6 +134,11 @@ def expansion_seconds(shape: ModelShape, kind: LayerKind, acc: Any, plan: Plan |
     if not shape.q_lora_rank:
         return np.asarray(keys)
     return np.asarray(keys + kernels.matmul_time(acc, tokens, heads * shape.qk_head_dim / tp, shape.q_lora_rank, dtype))
+
+
+def beside_width(shape: ModelShape, kind: LayerKind) -> int:
+    """Width of the MLP that every token passes: the dense one or the shared experts, 0 where a layer has none."""
+    return {"dense": kind.intermediate_size, "sparse": shared_width(shape)}.get(kind.mlp, 0)
 
 
 def shared_width(shape: ModelShape) -> int:
@@ -176,8 +164,7 @@ def layer_work(
         document: mean tokens of the documents that a packed sequence keeps apart in attention; 0 for one document.
         fused_attention: whether scores stay on chip (flash attention) or go through memory.
     """
-    if kind.attention == "linear":
-        raise EvidenceError(f"{shape.id}: training of linear attention is not modelled; no kernel was measured")
+    shape = of_layer(shape, kind)
     tp, cp = np.asarray(plan.tp, float), np.asarray(plan.cp, float)
     tokens = np.asarray(plan.micro_batch, float) * seq_len / cp
     dtype, wide = gemm_dtype(acc, plan.precision), gemm_dtype(acc, "bf16")
@@ -192,26 +179,47 @@ def layer_work(
         shape, kind, acc, plan, seq_len, fused_attention, wide, min(document, seq_len)
     )
     stream = vector_bytes(shape, kind, plan, tokens) + routed_bytes + score_bytes
-    scan = kernels.memory_time(acc, scan_bytes(shape, plan, tokens)) if kind.attention == "mamba" else 0.0 * tokens
     casts = cast_bytes(parts, tokens) if dtype in NARROW else np.zeros_like(tokens)
     vector_f = kernels.memory_time(acc, stream + casts)
     vector_b = kernels.memory_time(acc, 2 * stream + 2 * casts)
     calls = 14.0 + 2 * len(parts) + (16.0 if kind.mlp == "sparse" else 0.0) + (0.0 if fused_attention else 6.0)
     ones = np.ones_like(tokens)
-    return Work(
-        gemm_f,
-        gemm_b,
-        expert_f,
-        expert_b,
-        attention_f,
-        attention_b,
-        vector_f,
-        vector_b,
-        calls * ones,
-        2 * calls * ones,
-        scan,
-        2 * scan,
+    work = replace(
+        nothing(tokens),
+        gemm_f=gemm_f,
+        gemm_b=gemm_b,
+        expert_f=expert_f,
+        expert_b=expert_b,
+        attention_f=attention_f,
+        attention_b=attention_b,
+        vector_f=vector_f,
+        vector_b=vector_b,
+        calls_f=calls * ones,
+        calls_b=2 * calls * ones,
     )
+    return work + _mixer(shape, kind, acc, plan, seq_len, dtype) if kind.attention in BY_OPERATORS else work
+
+
+def _mixer(shape: ModelShape, kind: LayerKind, acc: Any, plan: Plan | PlanTable, seq_len: int, dtype: str) -> Work:
+    """Attention side of recurrent and compressed layers, operator by operator.
+
+    No kernel of theirs was measured; state updates take the multiple of their roofline that the planner's card gives.
+    """
+    tp, cp, batch = (np.asarray(getattr(plan, name), float) for name in ("tp", "cp", "micro_batch"))
+    call = make_pass("train", None, batch, seq_len, seq_len, tp, cp=cp, weight_dtype=dtype, act_dtype=dtype)
+    seconds = dict.fromkeys(
+        [f"{part}_{side}" for part in ("gemm", "attention", "vector", "scan") for side in "fb"], 0.0 * (tp * cp * batch)
+    )
+    launches = {"f": 0.0, "b": 0.0}
+    parts = {"gemm": "gemm", "batched_gemm": "gemm", "memory": "vector", "linear_attention": "scan"}
+    for op in mixer_operators(shape, kind, call):
+        side = "b" if op.direction == "backward" else "f"
+        name = f"{parts.get(op.family, 'attention')}_{side}"
+        slow = float(get("training", "planner").recurrent_kernels) if op.family == "linear_attention" else 1.0
+        seconds[name] = seconds[name] + slow * kernels.op_time(acc, op) * op.count
+        launches[side] += float(op.args.get("ops", 1)) * op.count
+    none = nothing(tp * cp * batch)
+    return replace(none, **seconds, calls_f=none.calls_f + launches["f"], calls_b=none.calls_b + launches["b"])
 
 
 def _experts(
@@ -221,7 +229,7 @@ def _experts(
     zero = np.zeros_like(tokens)
     if kind.mlp != "sparse":
         return zero, zero, zero
-    h, width, top_k = shape.expert_hidden_size, kind.intermediate_size, shape.num_experts_per_tok
+    h, width, top_k = shape.expert_input_size, kind.intermediate_size, shape.num_experts_per_tok
     ep, etp, tp = (np.asarray(getattr(plan, name), float) for name in ("ep", "etp", "tp"))
     held = tokens / np.where(np.asarray(plan.sequence_parallel), tp, 1) * etp
     local = np.maximum(shape.n_routed_experts / ep, 1.0)
@@ -239,10 +247,10 @@ def _attention(
     shape: ModelShape, kind: LayerKind, acc: Any, plan: Plan | PlanTable, seq_len: int, fused: bool, wide: str, document: float
 ) -> tuple[Array, Array, Array]:
     """Core attention seconds, and the score bytes that go through memory where attention is not fused."""
+    if kind.attention in BY_OPERATORS:
+        zero = np.zeros_like(np.asarray(plan.micro_batch, float) * np.asarray(plan.tp))
+        return zero, zero, zero
     tp, cp, batch = (np.asarray(getattr(plan, name), float) for name in ("tp", "cp", "micro_batch"))
-    if kind.attention == "mamba":
-        none = np.zeros_like(tp * cp * batch)
-        return none, none, none
     heads = shape.num_attention_heads / tp
     kv_heads = np.maximum(shape.num_key_value_heads / tp, 1.0) if kind.attention != "mla" else heads
     qk, v = shape.qk_head_dim, shape.value_head_dim
@@ -276,16 +284,18 @@ def _attention(
 def vector_bytes(shape: ModelShape, kind: LayerKind, plan: Plan | PlanTable, tokens: Array) -> Array:
     """Bytes moved forward by norms, residual sums, rotary embedding and activation, bf16.
 
-    Per token: two norms (read, write) and two residual sums (two reads, one write) of the hidden size, split over the
+    Per token: per block (attention, MLP) a norm (read, write) and a residual sum (two reads, one write) of the hidden size, split over the
     tensor ranks under sequence parallelism; rotary read and write of queries and keys; activation reads its inputs and
     writes its output.
     """
     h, tp = shape.hidden_size, np.asarray(plan.tp, float)
     spread = np.where(np.asarray(plan.sequence_parallel), tp, 1.0)
-    width = kind.intermediate_size if kind.mlp == "dense" else shared_width(shape)
-    queries = (shape.num_attention_heads * shape.qk_head_dim + shape.num_key_value_heads * shape.qk_head_dim) / tp
+    width = beside_width(shape, kind)
+    queries = (shape.num_attention_heads + shape.num_key_value_heads) * shape.qk_head_dim / tp
+    queries = queries if kind.attention not in BY_OPERATORS else 0.0 * queries
     reads = 3.0 if shape.mlp_gated else 2.0
-    return tokens * 2.0 * (10.0 * h / spread + 2.0 * queries + reads * width / tp)
+    blocks = (kind.attention != "none") + (kind.mlp != "none")
+    return tokens * 2.0 * (5.0 * blocks * h / spread + 2.0 * queries + reads * width / tp)
 
 
 def cast_bytes(parts: list[tuple[Array, Array]], tokens: Array) -> Array:
@@ -300,22 +310,16 @@ def head_work(shape: ModelShape, acc: Any, plan: Plan | PlanTable, seq_len: int,
     """Output projection and cross entropy on the last stage: one product in bf16 and three passes over fp32 logits."""
     tp, cp = np.asarray(plan.tp, float), np.asarray(plan.cp, float)
     tokens = np.asarray(plan.micro_batch, float) * seq_len / cp
-    f, b = _gemm(
-        acc, tokens, np.asarray(shape.vocab_size / tp), np.asarray(float(shape.hidden_size)), gemm_dtype(acc, "bf16"), frozen
-    )
+    width, h = np.asarray(shape.vocab_size / tp), np.asarray(float(shape.hidden_size))
+    f, b = _gemm(acc, tokens, width, h, gemm_dtype(acc, "bf16"), frozen)
     logits = tokens * shape.vocab_size / tp
     work = nothing(tokens)
-    return Work(
-        f,
-        b,
-        work.expert_f,
-        work.expert_b,
-        work.attention_f,
-        work.attention_b,
-        kernels.memory_time(acc, 10.0 * logits),
-        kernels.memory_time(acc, 6.0 * logits),
-        8.0 + work.calls_f,
-        12.0 + work.calls_b,
-        work.scan_f,
-        work.scan_b,
+    return replace(
+        work,
+        gemm_f=f,
+        gemm_b=b,
+        vector_f=kernels.memory_time(acc, 10.0 * logits),
+        vector_b=kernels.memory_time(acc, 6.0 * logits),
+        calls_f=8.0 + work.calls_f,
+        calls_b=12.0 + work.calls_b,
     )

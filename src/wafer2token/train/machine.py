@@ -35,6 +35,14 @@ class Machine:
         return float(self.acc.hbm_bytes)
 
     @property
+    def host_bytes_per_s(self) -> float:
+        """Bytes/s between one rank and its host, one direction: of the chip's card, else of the planner's."""
+        card = get("chip", self.chip)
+        if card.host_link is not None:
+            return float(card.host_link) / self.dies
+        return float(get("training", "planner").host_link)
+
+    @property
     def vendor(self) -> str:
         """Vendor of the chip card."""
         return str(get("chip", self.chip).vendor)

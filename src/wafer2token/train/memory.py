@@ -11,14 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from wafer2token.train.layer import NARROW, shared_width, state_widths
-from wafer2token.train.plan import OFFLOADS, RECOMPUTE, Plan, PlanTable
+from wafer2token.train.layer import NARROW, shared_width
+from wafer2token.train.plan import RECOMPUTE, SCHEDULES, Plan, PlanTable, offloaded
 from wafer2token.train.schedules import in_flight
 from wafer2token.train.stage import held, mix, split
-from wafer2token.workload import LayerKind, ModelShape
+from wafer2token.workload import LayerKind, ModelShape, of_layer
 
 Array = np.ndarray
 GIB = 2.0**30
+BUFFERED_LAYERS = 2.0
+"""Layers of weights or activations that stay on the device under offload: the one in use and the one on its way."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,7 @@ def layer_activation_bytes(
     ``selective`` drops what is cheap to make again: norm and activation outputs, and the expansion of latent attention.
     ``scores`` adds the attention matrix of attention that is not fused (which selective recomputation drops instead).
     """
+    shape = of_layer(shape, kind)
     tp, cp = np.asarray(plan.tp, float), np.asarray(plan.cp, float)
     tokens = np.asarray(plan.micro_batch, float) * seq_len / cp
     spread = np.where(np.asarray(plan.sequence_parallel), tp, 1.0)
@@ -111,23 +114,30 @@ def layer_activation_bytes(
         shape.qk_head_dim + shape.value_head_dim
     )
     heads_bytes = 2.0 * (heads * shape.qk_head_dim + keys + heads * shape.value_head_dim) + 4.0 * heads
-    if kind.attention == "mamba":
-        keys_width, width = state_widths(shape)
-        heads_bytes = 2.0 * (2 * (2 * keys_width + width) + 2 * width)
     if kind.attention == "mla" and modern:
         heads_bytes = 2.0 * heads * shape.value_head_dim + 4.0 * heads
+    if not kind.attends:
+        heads_bytes = _recurrent_bytes(shape) if kind.attention == "linear" else 0.0
     latent = 2.0 * (shape.q_lora_rank + 2 * shape.kv_lora_rank) if kind.attention == "mla" else 0.0
-    linear_inputs = 0.0 if modern else 2.0 * saved * h
-    per_token = (4.0 * h + linear_inputs) / spread + heads_bytes / tp + latent
+    blocks = (kind.attention != "none") + (kind.mlp != "none")
+    linear_inputs = 0.0 if modern else blocks * saved * h
+    per_token = (2.0 * blocks * h + linear_inputs) / spread + heads_bytes / tp + latent
     ups = 4.0 if shape.mlp_gated else 2.0
     inner = ups + (0.0 if modern else saved)
     if kind.mlp == "dense":
         per_token = per_token + inner * kind.intermediate_size / tp
-    else:
-        routed = shape.num_experts_per_tok * (saved * shape.expert_hidden_size + inner * kind.intermediate_size)
+    elif kind.mlp == "sparse":
+        routed = shape.num_experts_per_tok * (saved * shape.expert_input_size + inner * kind.intermediate_size)
         per_token = per_token + routed / spread + inner * shared_width(shape) / tp
     kept = tokens * per_token
     return np.asarray(kept + (5.0 * heads / tp * tokens * seq_len if scores and not selective else 0.0))
+
+
+def _recurrent_bytes(shape: ModelShape) -> float:
+    """Bytes per token of a recurrent layer: query, key, value before and after the short convolution, gate, output."""
+    keys = 2 * shape.linear_num_key_heads * shape.linear_key_head_dim
+    values = shape.linear_num_value_heads * shape.linear_value_head_dim
+    return 2.0 * (2 * (keys + values) + 2 * values)
 
 
 def weight_gradient_bytes(shape: ModelShape, plan: Plan | PlanTable) -> Array:
@@ -136,8 +146,47 @@ def weight_gradient_bytes(shape: ModelShape, plan: Plan | PlanTable) -> Array:
     dense = ups * shape.hidden_size * shape.intermediate_size / np.asarray(plan.tp, float)
     if not shape.is_moe:
         return 4.0 * dense
-    expert = ups * shape.expert_hidden_size * shape.moe_intermediate_size / np.asarray(plan.etp, float)
+    expert = ups * shape.hidden_size * shape.moe_intermediate_size / np.asarray(plan.etp, float)
     return 4.0 * np.maximum(expert, dense * ("dense" in shape.mlp_layer_types))
+
+
+def kept_layer_bytes(
+    shape: ModelShape, plan: Plan | PlanTable, seq_len: int, scores: bool = False
+) -> tuple[Array, Array]:
+    """Bytes that an average layer of a stage keeps per micro-batch after recomputation, and the whole of the largest one."""
+    pp, tp, cp = (np.asarray(getattr(plan, n), float) for n in ("pp", "tp", "cp"))
+    each, whole = np.zeros_like(pp * tp), np.zeros_like(pp * tp)
+    selective = np.asarray(plan.recompute) == RECOMPUTE.index("selective")
+    for kind, everywhere, middle in mix(shape):
+        one = layer_activation_bytes(shape, kind, plan, seq_len, scores)
+        lean = layer_activation_bytes(shape, kind, plan, seq_len, scores, selective=True)
+        one = np.where(selective, lean, one)
+        each = each + np.where(pp > 1, middle, everywhere) * one
+        whole = np.maximum(whole, one)
+    tokens = np.asarray(plan.micro_batch, float) * seq_len / cp
+    spread = np.where(np.asarray(plan.sequence_parallel), tp, 1.0)
+    kept_input = 2.0 * tokens * shape.hidden_size / spread
+    share = _full_share(plan)
+    return np.asarray(share * kept_input + (1 - share) * each), whole
+
+
+def _full_share(plan: Plan | PlanTable) -> Array:
+    """Share of the layers under full recomputation."""
+    return np.where(np.asarray(plan.recompute) == RECOMPUTE.index("full"), plan.recompute_share, 0.0)
+
+
+def heaviest_bytes(
+    shape: ModelShape,
+    plan: Plan | PlanTable,
+    seq_len: int,
+    state: StateBytes = MIXED,
+    framework_bytes: float = 0.0,
+    scores: bool = False,
+) -> Array:
+    """`memory(...).total` alone; fields of the plan broadcast, and each term stays as small as what it depends on."""
+    first = _stage_memory(shape, plan, seq_len, "first", state, framework_bytes, scores)
+    last = _stage_memory(shape, plan, seq_len, "last", state, framework_bytes, scores)
+    return np.asarray(np.maximum(first.total, last.total))
 
 
 def memory(
@@ -172,22 +221,18 @@ def _stage_memory(
     dense = zero_bytes(parts.dense + parts.embedding, shard, plan.zero, state)
     expert = zero_bytes(parts.expert, np.minimum(expert_shard, np.maximum(shard, 1)), plan.zero, state)
     weights, gradients, optimizer = (a + b for a, b in zip(dense, expert, strict=True))
-    optimizer = np.where(np.asarray(plan.offload) == OFFLOADS.index("optimizer"), 0.0, optimizer)
+    copies = np.where(np.asarray(plan.schedule) == SCHEDULES.index("dualpipe"), 2.0, 1.0)
     count = getattr(split(shape, pp, np.asarray(plan.vpp)), stage)
-    each, whole = np.zeros_like(pp * tp), np.zeros_like(pp * tp)
-    selective = np.asarray(plan.recompute) == RECOMPUTE.index("selective")
-    for kind, everywhere, middle in mix(shape):
-        one = layer_activation_bytes(shape, kind, plan, seq_len, scores)
-        lean = layer_activation_bytes(shape, kind, plan, seq_len, scores, selective=True)
-        one = np.where(selective, lean, one)
-        each = each + np.where(pp > 1, middle, everywhere) * one
-        whole = np.maximum(whole, one)
+    resident = np.minimum(1.0, BUFFERED_LAYERS / np.maximum(count, 1.0))
+    weights = copies * weights * np.where(offloaded(plan.offload, "weights"), resident, 1.0)
+    optimizer = np.where(offloaded(plan.offload, "optimizer"), 0.0, optimizer)
+    each, whole = kept_layer_bytes(shape, plan, seq_len, scores)
     tokens = np.asarray(plan.micro_batch, float) * seq_len / cp
-    spread = np.where(np.asarray(plan.sequence_parallel), tp, 1.0)
-    kept_input = 2.0 * tokens * shape.hidden_size / spread
-    share = np.where(np.asarray(plan.recompute) == RECOMPUTE.index("full"), plan.recompute_share, 0.0)
     flights = in_flight(plan.schedule, pp, plan.vpp, plan.micro_batches) if stage == "first" else np.minimum(1.0, pp)
-    activations = flights * count * (share * kept_input + (1 - share) * each) + np.where(share > 0, whole, 0.0)
+    layers = flights * count
+    gone = offloaded(plan.offload, "activations")
+    layers = np.where(gone, np.minimum(layers, BUFFERED_LAYERS), layers) if np.any(gone) else layers
+    activations = layers * each + np.where(_full_share(plan) > 0, whole, 0.0)
     logits = 6.0 * tokens * shape.vocab_size / tp if stage == "last" else np.zeros_like(tokens * tp)
     logits = np.where(
         (pp > 1) & (stage == "first"),
@@ -199,5 +244,5 @@ def _stage_memory(
     )
     workspace = 2.0 * tokens * shape.hidden_size * 2.0 + gather + weight_gradient_bytes(shape, plan)
     return Memory(
-        weights, gradients, optimizer, activations, logits + workspace, np.full_like(weights, framework_bytes)
+        weights, copies * gradients, optimizer, activations, logits + workspace, np.full_like(weights, framework_bytes)
     )

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 RECOMPUTE = ("none", "selective", "full")
-SCHEDULES = ("1f1b", "interleaved", "zero_bubble", "dualpipe", "gpipe")
-OFFLOADS = ("none", "optimizer")
+SCHEDULES = ("1f1b", "interleaved", "zero_bubble", "dualpipe", "gpipe", "dualpipev")
+OFFLOADS = ("optimizer", "weights", "activations")
+CONTEXT_KINDS = ("ring", "all_to_all")
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,8 @@ class Plan:
     recompute_share: float = 1.0  # share of the layers that recompute
     schedule: int = 0  # index into SCHEDULES
     sequence_parallel: bool = True
-    offload: int = 0  # index into OFFLOADS
+    offload: int = 0  # one bit for each of OFFLOADS
+    context: int = 0  # index into CONTEXT_KINDS
     precision: str = "bf16"
 
     @property
@@ -53,17 +55,32 @@ class Plan:
         row = asdict(self)
         row["recompute"] = RECOMPUTE[self.recompute]
         row["schedule"] = SCHEDULES[self.schedule]
-        row["offload"] = OFFLOADS[self.offload]
+        row["offload"] = offload_words(self.offload)
+        row["context"] = CONTEXT_KINDS[self.context]
         return row
 
     def __str__(self) -> str:
         parts = [f"tp={self.tp}", f"pp={self.pp}", f"dp={self.dp}"]
         parts += [f"{name}={value}" for name in ("cp", "ep", "etp", "vpp") if (value := getattr(self, name)) > 1]
         parts += [f"mbs={self.micro_batch}", f"ga={self.micro_batches}", f"zero={self.zero}"]
+        parts += [f"shard={self.shard}"] if self.shard else []
         parts += [f"recompute={RECOMPUTE[self.recompute]}"] if self.recompute else []
+        parts += [f"recompute_share={self.recompute_share:g}"] if self.recompute_share < 1 else []
         parts += [f"schedule={SCHEDULES[self.schedule]}"] if self.schedule else []
-        parts += ["offload=optimizer"] if self.offload else []
+        parts += [f"context={CONTEXT_KINDS[self.context]}"] if self.context and self.cp > 1 else []
+        parts += ["sp=0"] if self.tp > 1 and not self.sequence_parallel else []
+        parts += [f"offload={offload_words(self.offload)}"] if self.offload else []
         return ",".join(parts)
+
+
+def offload_words(code: int) -> str:
+    """What a code of offloads moves to the host, joined by ``+``; ``none`` for 0."""
+    return "+".join(name for bit, name in enumerate(OFFLOADS) if code >> bit & 1) or "none"
+
+
+def offloaded(code: Any, part: str) -> np.ndarray:
+    """Whether a code of offloads (scalar or array) moves ``part`` (one of `OFFLOADS`) to the host."""
+    return np.asarray(np.asarray(code) >> OFFLOADS.index(part) & 1, bool)
 
 
 @dataclass(frozen=True)
@@ -86,6 +103,7 @@ class PlanTable:
     schedule: np.ndarray
     sequence_parallel: np.ndarray
     offload: np.ndarray
+    context: np.ndarray
     precision: str = "bf16"
 
     def __len__(self) -> int:

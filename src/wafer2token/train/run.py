@@ -9,26 +9,35 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from wafer2token.catalog import all_cards, get
 from wafer2token.chip import matmul_time
-from wafer2token.evidence.errors import EvidenceError, InfeasibleError, InputError, Problem
-from wafer2token.evidence.number import Number
-from wafer2token.train.calibration import Calibrated, calibrated, family_of, planner, stack_of, vendor_of
-from wafer2token.train.failures import DAY_S, availability, reliability_card
+from wafer2token.evidence.errors import InfeasibleError
+from wafer2token.train.calibration import family_of
+from wafer2token.train.job import Asked, check_job, dense_peak, flops_per_token, life, peak_ratios, settle_job
 from wafer2token.train.layer import gemm_dtype
-from wafer2token.train.machine import Machine, machine, with_scale_out
 from wafer2token.train.memory import GIB, memory
-from wafer2token.train.parse import complete, parse_plan
-from wafer2token.train.plan import Plan, table
-from wafer2token.train.search import Space, price, search
+from wafer2token.train.parse import Stated, complete, read_plan, settle
+from wafer2token.train.plan import OFFLOADS, RECOMPUTE, Plan, PlanTable, table
+from wafer2token.train.search import Found, Space, price, search
 from wafer2token.train.step import parts_of_step, step_time
 from wafer2token.workload import ModelShape, train_flops_per_token
 from wafer2token.workload import model as read_model
 
 Array = npt.NDArray[np.float64]
-FLAVOURS = ("megatron", "palm", "6n", "causal")
+FEWER = (2, 4, 8)
 MEMORY = ("weights", "gradients", "optimizer", "activations", "temporary", "total")
-PARTS = ("compute", "recompute", "tensor", "context", "expert", "data", "pipeline", "bubble", "optimizer", "other")
+PARTS = (
+    "compute",
+    "recompute",
+    "tensor",
+    "context",
+    "expert",
+    "data",
+    "pipeline",
+    "bubble",
+    "offload",
+    "optimizer",
+    "other",
+)
 
 
 @dataclass(frozen=True)
@@ -42,11 +51,17 @@ class PlanResult:
     tokens_per_s: float
     parts_s: Mapping[str, float]
 
+    def against(self, best: PlanResult) -> dict[str, float]:
+        """Seconds by which each part of the step is longer (negative: shorter) than in another plan, largest first."""
+        gaps = {name: seconds - best.parts_s[name] for name, seconds in self.parts_s.items()}
+        return dict(sorted(gaps.items(), key=lambda item: -abs(item[1])))
+
     def to_dict(self) -> dict[str, Any]:
         """Plain data."""
         return {
             "plan": str(self.plan),
             "step_time_s": self.step_time_s,
+            "ranks": self.plan.ranks,
             "memory_gib": self.memory_bytes / GIB,
             "mfu": self.mfu,
             "tokens_per_s": self.tokens_per_s,
@@ -79,12 +94,17 @@ class TrainResult:
     interruptions_per_day: Array
     energy_j: Array
     cost_usd: Array
+    spare_nodes: Array
+    slow_loss: Array
     memory_bytes: Mapping[str, float]
     room_bytes: float
     stack: str
     spread: float
     points: int
     cards: tuple[str, ...]
+    imbalance: float
+    samples: int | None
+    seed: int
     assumed: tuple[str, ...] = field(default=())
 
     def quantiles(self, name: str) -> tuple[float, float, float]:
@@ -95,16 +115,15 @@ class TrainResult:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data: quantiles in place of samples."""
-        names = ("step_time_s", "tokens_per_s", "goodput", "days", "interruptions_per_day", "energy_j", "cost_usd")
-        out: dict[str, Any] = {
-            "model": self.model,
-            "on": self.on,
-            "chip": self.chip,
-            "chips": self.chips,
-            "tokens": self.tokens,
-            "seq_len": self.seq_len,
-            "global_batch": self.global_batch,
-            "precision": self.precision,
+        names = (
+            "step_time_s", "tokens_per_s", "goodput", "days", "interruptions_per_day", "spare_nodes", "slow_loss",
+            "energy_j", "cost_usd",
+        )  # fmt: skip
+        inputs = (
+            "model", "on", "chip", "chips", "tokens", "seq_len", "global_batch", "precision", "imbalance", "samples",
+            "seed",
+        )  # fmt: skip
+        out: dict[str, Any] = {name: getattr(self, name) for name in inputs} | {
             "plan": self.plan.to_dict(),
             "plans_tried": self.tried,
             "plans_fitting": self.fitting,
@@ -115,7 +134,7 @@ class TrainResult:
             for k, v in self.mfu.items()
         }
         out["memory_gib"] = {k: v / GIB for k, v in self.memory_bytes.items()} | {"room": self.room_bytes / GIB}
-        out["best"] = [r.to_dict() for r in self.best]
+        out["best"] = [r.to_dict() | {"against_best_s": r.against(self.best[0])} for r in self.best]
         out["pareto"] = [r.to_dict() for r in self.pareto]
         return out | {
             "stack": self.stack,
@@ -134,7 +153,7 @@ def train(
     plan: str | Plan | None = None,
     samples: int | None = 400,
     seed: int = 0,
-    dtype: str = "bf16",
+    dtype: str | None = None,
     seq_len: int | None = None,
     global_batch: int | None = None,
     imbalance: float = 1.0,
@@ -149,9 +168,10 @@ def train(
         model: card id, Hugging Face id, path to a config.json, or a shape.
         on: system or chip id.
         chips: chips as sold (a 910C counts once).
-        plan: ``"tp=8,pp=16"`` or framework flags; None searches all legal plans.
+        plan: ``"tp=8,pp=16"``, framework flags, a launch script (.sh) or a configuration (.json, .toml); None searches
+            all legal plans. Batch, sequence length and number format that it states stand in where the call leaves them open.
         samples: draws of what is uncertain; None for the central case alone.
-        dtype: bf16, fp16, fp8, mxfp8, nvfp4.
+        dtype: bf16, fp16, fp8, mxfp8, nvfp4; None for what the plan states, else bf16.
         seq_len, global_batch: tokens per sequence and sequences per step; stated in ``assumed`` when left open.
         imbalance: load of the busiest expert rank over the mean.
         stack: training stack; None for the vendor's usual one.
@@ -161,66 +181,28 @@ def train(
         InputError: unknown names, sizes that do not divide, zero tokens. InfeasibleError: nothing fits.
         EvidenceError: a chip without the rates that a step needs, or without any calibration, unless ``assume``.
     """
-    _check(chips, tokens, imbalance)
+    check_job(chips, tokens, imbalance)
     shape = read_model(model)
-    asked = _asked(shape, on, chips, tokens, dtype, seq_len, global_batch, imbalance, stack, assume)
-    plans, tried, fitting = _candidates(asked, plan, space)
-    return _answer(asked, _results(asked, plans), tried, fitting, samples, seed, top)
-
-
-@dataclass(frozen=True)
-class Asked:
-    """A job with everything settled but the plan: model, machine, software, batch, and what was assumed on the way."""
-
-    shape: ModelShape
-    on: str
-    place: Machine
-    how: Calibrated
-    chips: int
-    tokens: float
-    seq_len: int
-    global_batch: int
-    dtype: str
-    imbalance: float
-    assumed: tuple[str, ...]
-
-    @property
-    def ranks(self) -> int:
-        """Ranks of the job."""
-        return self.chips * self.place.dies
-
-
-def _asked(
-    shape: ModelShape,
-    on: str,
-    chips: int,
-    tokens: float,
-    dtype: str,
-    seq_len: int | None,
-    global_batch: int | None,
-    imbalance: float,
-    stack: str | None,
-    assume: bool,
-) -> Asked:
-    """The question with its open ends settled; EvidenceError where the cards do not carry an answer."""
-    place = machine(on)
-    length, batch, open_ends = _batch(shape, chips, seq_len, global_batch)
-    how = calibrated(place.chip, place.vendor, dtype, stack or stack_of("", vendor_of(place.vendor)))
-    weak = _evidence(place, how, assume)
-    place, network = _network(place, chips * place.dies, assume)
-    return Asked(
-        shape, on, place, how, chips, float(tokens), length, batch, dtype, imbalance, open_ends + weak + network
-    )
-
-
-def _candidates(asked: Asked, plan: str | Plan | None, space: Space | None) -> tuple[list[Plan], int, int]:
-    """The plan given, or the best of all legal ones; how many were legal, and how many fit."""
+    stated = read_plan(plan) if isinstance(plan, str) else None
+    asked = settle_job(shape, on, chips, tokens, dtype, seq_len, global_batch, imbalance, stack, assume, stated)
     if plan is not None:
-        return [_given(plan, asked)], 1, 1
-    found = search(
+        results = _results(asked, [_given(stated or plan, asked)])
+        return _answer(asked, results, results, 1, 1, samples, seed, top)
+    found = _search(asked, asked.ranks, space)
+    results = _results(asked, _rows(found.plans))
+    others = _results(asked, _rows(found.frontier)) + _fewer_chips(asked, space)
+    return _answer(asked, results, others, found.tried, found.fitting, samples, seed, top)
+
+
+def _rows(plans: PlanTable) -> list[Plan]:
+    return [plans.row(i) for i in range(len(plans))]
+
+
+def _search(asked: Asked, ranks: int, space: Space | None) -> Found:
+    return search(
         asked.shape,
         asked.place,
-        asked.ranks,
+        ranks,
         asked.global_batch,
         asked.seq_len,
         asked.how.software,
@@ -228,19 +210,37 @@ def _candidates(asked: Asked, plan: str | Plan | None, space: Space | None) -> t
         space,
         imbalance=asked.imbalance,
     )
-    return [found.plans.row(i) for i in range(len(found.plans))], found.tried, found.fitting
+
+
+def _fewer_chips(asked: Asked, space: Space | None) -> list[PlanResult]:
+    """Plans of the same job on a half, a quarter and an eighth of the chips, where they fit."""
+    out = []
+    for part in FEWER:
+        if asked.chips % part == 0:
+            try:
+                out += _results(asked, _rows(_search(asked, asked.ranks // part, space).frontier))
+            except InfeasibleError:
+                break
+    return out
 
 
 def _answer(
-    asked: Asked, results: list[PlanResult], tried: int, fitting: int, samples: int | None, seed: int, top: int
+    asked: Asked,
+    results: list[PlanResult],
+    others: list[PlanResult],
+    tried: int,
+    fitting: int,
+    samples: int | None,
+    seed: int,
+    top: int,
 ) -> TrainResult:
-    """The answer around the fastest plan, drawn over samples."""
+    """The answer around the fastest plan, drawn over samples; the frontier is drawn from it and others."""
     place, how, best = asked.place, asked.how, results[0]
-    ratio = _peak_ratios(place, asked.dtype, samples, seed)
-    drawn = _sampled(asked, best, ratio, samples, seed)
-    rate = asked.global_batch * asked.seq_len / drawn
-    peak = _peak(place, asked.dtype) * ratio[gemm_dtype(place.acc, asked.dtype)] * asked.ranks
-    goodput, days, interruptions, energy, cost = _life(place, asked.chips, asked.tokens, rate, samples, seed)
+    ratio = peak_ratios(place, asked.dtype, samples, seed)
+    steps = _sampled(asked, best, ratio, samples, seed)
+    rate = asked.global_batch * asked.seq_len / steps
+    peak = dense_peak(place, asked.dtype) * ratio[gemm_dtype(place.acc, asked.dtype)] * asked.ranks
+    whole = life(place, asked.chips, asked.tokens, rate, samples, seed)
     mem = memory(asked.shape, best.plan, asked.seq_len)
     return TrainResult(
         model=asked.shape.id,
@@ -253,112 +253,61 @@ def _answer(
         precision=asked.dtype,
         plan=best.plan,
         best=tuple(_distinct(results, top)),
-        pareto=tuple(_pareto(results)),
+        pareto=tuple(_pareto(results[:1] + others)),
         tried=tried,
         fitting=fitting,
-        step_time_s=drawn,
+        step_time_s=steps,
         tokens_per_s=rate,
-        mfu={name: rate * flops / peak for name, flops in _flops(asked.shape, asked.seq_len).items()},
-        goodput=goodput,
-        days=days,
-        interruptions_per_day=interruptions,
-        energy_j=energy,
-        cost_usd=cost,
+        mfu={name: rate * flops / peak for name, flops in flops_per_token(asked.shape, asked.seq_len).items()},
+        **whole,
         memory_bytes={n: float(getattr(mem, n)) for n in MEMORY},
         room_bytes=place.memory_bytes,
         stack=how.stack,
         spread=how.spread,
         points=how.points,
         cards=how.cards,
+        imbalance=asked.imbalance,
+        samples=samples,
+        seed=seed,
         assumed=asked.assumed,
     )
 
 
-def _flops(shape: ModelShape, seq_len: int) -> dict[str, float]:
-    """Model FLOPs per token in every definition of utilisation; PaLM's knows no prediction layers."""
-    ahead = shape.num_nextn_predict_layers > 0
-    return {
-        name: float(train_flops_per_token(shape, seq_len, name, **({} if name == "palm" else {"mtp": ahead})))
-        for name in FLAVOURS
-    }
-
-
-def _check(chips: int, tokens: float, imbalance: float) -> None:
-    problems = []
-    if chips < 1:
-        problems.append(Problem("a job needs at least one chip", "--chips", chips))
-    if not tokens > 0:
-        problems.append(Problem("a job needs tokens", "--tokens", tokens, "above zero"))
-    if imbalance < 1:
-        problems.append(
-            Problem("the busiest expert cannot have less than the mean", "--imbalance", imbalance, "1 or more")
-        )
-    if problems:
-        raise InputError(problems)
-
-
-def _batch(
-    shape: ModelShape, chips: int, seq_len: int | None, global_batch: int | None
-) -> tuple[int, int, tuple[str, ...]]:
-    """Sequence length and global batch, with what was assumed about them."""
-    assumed: tuple[str, ...] = ()
-    if seq_len is None:
-        seq_len = round(planner("seq_len"))
-        assumed += (f"sequences of {seq_len} tokens",)
-    if global_batch is None:
-        tokens_per_step = round(max(planner("step_tokens"), chips * planner("step_tokens_per_chip")))
-        global_batch = _round_batch(max(tokens_per_step // seq_len, 1), chips)
-        assumed += (f"{global_batch} sequences per step ({global_batch * seq_len / 1e6:.1f}M tokens)",)
-    if seq_len < 1 or global_batch < 1:
-        raise InputError(Problem("sequence length and global batch are at least 1", got=(seq_len, global_batch)))
-    return seq_len, global_batch, assumed
-
-
-def _round_batch(batch: int, chips: int) -> int:
-    """The wanted batch rounded to the odd part of the number of chips times a power of two, so that plans divide it."""
-    odd = chips
-    while odd % 2 == 0:
-        odd //= 2
-    return int(odd * 2 ** max(round(np.log2(batch / odd)), 0))
-
-
-def _evidence(place: Machine, how: Calibrated, assume: bool) -> tuple[str, ...]:
-    if how.measured_family:
-        return ()
-    text = f"no training measurement of {family_of(place.chip)}: its software is taken from {', '.join(how.cards) or 'no card'}"
-    if not how.cards and not assume:
-        raise EvidenceError(f"{text}; --assume goes on with kernels alone")
-    return (text,)
-
-
-def _network(place: Machine, ranks: int, assume: bool) -> tuple[Machine, tuple[str, ...]]:
-    """The machine with a network between its domains; where its cards know none, that of the vendor's other chips if assumed."""
-    if ranks <= place.domain or place.fab.scale_out.bandwidth:
-        return place, ()
-    others = [c for c in all_cards("chip").values() if c.vendor == place.vendor and c.scale_out_bandwidth is not None]
-    text = f"no network between the domains of {place.system} ({place.domain} ranks each) is on its card"
-    if not others or not assume:
-        raise EvidenceError(f"{text}; --assume takes that of the vendor's other chips")
-    other = max(others, key=lambda c: float(c.scale_out_bandwidth))
-    rate = float(other.scale_out_bandwidth)
-    return with_scale_out(place, rate / place.dies), (f"{text}: {rate / 1e9:.0f} GB/s per chip taken from {other.id}",)
-
-
-def _given(plan: str | Plan, asked: Asked) -> Plan:
+def _given(plan: Stated | Plan | str, asked: Asked) -> Plan:
     """The plan that the user gave, checked to fit."""
     if isinstance(plan, Plan):
         chosen = plan
     else:
-        fields = parse_plan(plan)
-        fields.setdefault("precision", asked.dtype)
-        chosen = complete(fields, asked.ranks, asked.global_batch)
+        stated = read_plan(plan) if isinstance(plan, str) else plan
+        fields = settle(stated, asked.shape.num_hidden_layers, asked.ranks, asked.place.node)
+        chosen = complete(fields | {"precision": asked.dtype}, asked.ranks, asked.global_batch)
     need, room = float(memory(asked.shape, chosen, asked.seq_len).total), asked.place.memory_bytes
     if need > room:
         raise InfeasibleError(
             f"{chosen} needs {need / GIB:.1f} GiB of {room / GIB:.1f} GiB on its heaviest stage",
-            "more pp or tp, recompute=full, or zero=1 over more ranks; without --plan the search finds one",
+            _instead(asked, chosen, room),
         )
     return chosen
+
+
+def _instead(asked: Asked, plan: Plan, room: float) -> str:
+    """Plans that fit: the given one with a single change where one helps, and the best that the search finds."""
+    changes = (
+        {"recompute": RECOMPUTE.index("selective")},
+        {"recompute": RECOMPUTE.index("full")},
+        {"zero": 1},
+        {"zero": 2},
+        {"zero": 3},
+        {"offload": plan.offload | 1},
+        {"offload": 2 ** len(OFFLOADS) - 1},
+    )
+    tried = (replace(plan, **change) for change in changes)
+    near = next((p for p in tried if p != plan and float(memory(asked.shape, p, asked.seq_len).total) <= room), None)
+    try:
+        found = f"without --plan the search finds {_search(asked, asked.ranks, None).plans.row(0)}"
+    except InfeasibleError as error:
+        found = f"no plan of the search fits either: {error.nearest}"
+    return f'--plan "{near}"; {found}' if near else found
 
 
 def _results(asked: Asked, plans: list[Plan]) -> list[PlanResult]:
@@ -368,7 +317,7 @@ def _results(asked: Asked, plans: list[Plan]) -> list[PlanResult]:
     steps = price(shape, place, rows, seq_len, asked.how.software, asked.imbalance)
     need = memory(shape, rows, seq_len).total
     per_token = float(train_flops_per_token(shape, seq_len, "causal"))
-    peak = _peak(place, plans[0].precision) * asked.ranks
+    peak = dense_peak(place, plans[0].precision)
     out = []
     for i, plan in enumerate(plans):
         seconds = float(steps.total[i])
@@ -378,7 +327,7 @@ def _results(asked: Asked, plans: list[Plan]) -> list[PlanResult]:
                 plan,
                 seconds,
                 float(need[i]),
-                rate * per_token / peak,
+                rate * per_token / (peak * plan.ranks),
                 rate,
                 {n: float(np.broadcast_to(getattr(steps, n), (len(plans),))[i]) for n in PARTS},
             )
@@ -398,25 +347,12 @@ def _distinct(results: list[PlanResult], top: int) -> list[PlanResult]:
 
 
 def _pareto(results: list[PlanResult]) -> list[PlanResult]:
-    """Plans that no other beats in both time and memory, fastest first."""
-    out: list[PlanResult] = []
-    for r in results:
-        if not out or r.memory_bytes < out[-1].memory_bytes:
-            out.append(r)
-    return out
-
-
-def _peak_ratios(place: Machine, dtype: str, samples: int | None, seed: int) -> dict[str, Array]:
-    """Drawn dense peaks over the central ones, for the formats of the matrix products and of attention."""
-    kinds = {gemm_dtype(place.acc, dtype), gemm_dtype(place.acc, "bf16")}
-    if samples is None:
-        return {kind: np.ones(1) for kind in kinds}
-    from wafer2token.evidence.sampling import draw
-
-    card = get("chip", place.chip)
-    return {
-        k: draw(card.peak[k], f"chip.{card.id}.peak.{k}", samples, seed) / float(card.peak[k]) for k in sorted(kinds)
-    }
+    """Plans that no other beats in time, memory and chips, most chips and fastest first."""
+    rows = np.array([(r.step_time_s, r.memory_bytes, float(r.plan.ranks)) for r in results])
+    no_worse = (rows[:, None, :] <= rows[None, :, :] * (1 + 1e-9)).all(axis=2)
+    better = no_worse & (rows[:, None, :] < rows[None, :, :] * (1 - 1e-9)).any(axis=2)
+    kept = [results[int(i)] for i in np.flatnonzero(~np.asarray(better).any(axis=0))]
+    return sorted(kept, key=lambda r: (-r.plan.ranks, r.step_time_s))
 
 
 def _sampled(asked: Asked, best: PlanResult, ratio: Mapping[str, Array], samples: int | None, seed: int) -> Array:
@@ -442,7 +378,12 @@ def _fastest(asked: Asked) -> float:
     edge = 8192
     acc = asked.place.acc
     rate = 2.0 * edge**3 / float(matmul_time(acc, edge, edge, edge, dtype=gemm_dtype(acc, asked.dtype)))
-    return asked.global_batch * asked.seq_len * _flops(asked.shape, asked.seq_len)["causal"] / (rate * asked.ranks)
+    return (
+        asked.global_batch
+        * asked.seq_len
+        * flops_per_token(asked.shape, asked.seq_len)["causal"]
+        / (rate * asked.ranks)
+    )
 
 
 def _repriced(asked: Asked, plan: Plan, ratio: Mapping[str, Array]) -> Array:
@@ -461,44 +402,3 @@ def _repriced(asked: Asked, plan: Plan, ratio: Mapping[str, Array]) -> Array:
         asked.imbalance,
     )
     return np.asarray(step_time(parts, plan, software).total)
-
-
-def _peak(place: Machine, dtype: str) -> float:
-    """Dense peak of one rank that utilisation is taken of."""
-    return float(place.acc.peaks[gemm_dtype(place.acc, dtype)])
-
-
-def _life(
-    place: Machine, chips: int, tokens: float, rate: Array, samples: int | None, seed: int
-) -> tuple[Array, Array, Array, Array, Array]:
-    """Goodput, days, interruptions per day, energy and cost of the whole job."""
-    card = reliability_card(place.chip)
-    up = availability(card, chips, samples, seed)
-    seconds = tokens / rate / up.goodput
-    chip = get("chip", place.chip)
-
-    def value(number: Number, name: str) -> Any:
-        if samples is None:
-            return float(number)
-        from wafer2token.evidence.sampling import draw
-
-        return draw(number, name, samples, seed)
-
-    def of(name: str) -> Any:
-        return value(getattr(card, name), f"reliability.{name}")
-
-    nan = np.full_like(seconds, np.nan)
-    power = (
-        value(chip.tdp, f"chip.{chip.id}.tdp") * of("host_power") * of("overhead_power") * chips if chip.tdp else nan
-    )
-    energy = power * seconds
-    capital = value(chip.price, f"chip.{chip.id}.price") * of("host_cost") * chips if chip.price else nan
-    cost = capital * seconds * (1 / of("life") + of("running_cost")) + energy * of("electricity")
-    shape = np.shape(seconds)
-    return (
-        np.broadcast_to(up.goodput, shape),
-        seconds / DAY_S,
-        np.broadcast_to(up.rate_per_day, shape),
-        np.broadcast_to(energy, shape),
-        np.broadcast_to(cost, shape),
-    )

@@ -1,150 +1,49 @@
 """Every legal plan of a model on a machine, priced together, and the best of them.
 
-Kernels and links are priced once per distinct (tp, cp, ep, etp, micro-batch) and gathered; the step and its memory are
-plain arithmetic over all plans, so that a million of them take seconds.
+Kernels and links inside a layer are priced once per distinct (tp, cp, ep, etp, micro-batch); the step and its memory are
+arithmetic over grids of plans (`grid`), block by block, so that a million of them take a fraction of a second.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, fields
-from typing import Any
 
 import numpy as np
 
 from wafer2token.evidence.errors import InfeasibleError
 from wafer2token.train.calibration import planner
+from wafer2token.train.feasible import nearest_job, why_nothing_fits
+from wafer2token.train.grid import Grid, Space, divisors, enumerate_plans, grids
 from wafer2token.train.machine import Machine
-from wafer2token.train.memory import GIB, MIXED, StateBytes, memory
-from wafer2token.train.plan import RECOMPUTE, SCHEDULES, PlanTable
-from wafer2token.train.step import Parts, Software, StepTime, parts_of_step, step_time
+from wafer2token.train.memory import MIXED, StateBytes, heaviest_bytes
+from wafer2token.train.plan import PlanTable
+from wafer2token.train.step import INSIDE, Inside, Software, StepTime, around_layers, inside_layers, step_time
 from wafer2token.workload import ModelShape
 
 Array = np.ndarray
-CHUNK = 250_000
-
-
-@dataclass(frozen=True)
-class Space:
-    """Which plans to try. Empty sequences mean "all that divide"; `share` is of layers under full recomputation."""
-
-    tp: Sequence[int] = ()
-    pp: Sequence[int] = ()
-    cp: Sequence[int] = ()
-    ep: Sequence[int] = ()
-    vpp: Sequence[int] = (1, 2, 3, 4, 6, 8)
-    micro_batch: Sequence[int] = (1, 2, 4, 8)
-    recompute: Sequence[int] = (0, 1, 2)
-    share: Sequence[float] = (1.0,)
-    zero: Sequence[int] = (1, 3)
-    schedules: Sequence[int] = (0, 1)
-    offload: Sequence[int] = (0,)
-    etp: Sequence[int] = (1,)
-    sequence_parallel: Sequence[bool] = (True,)
-    max_tp: int = 64
-    max_cp: int = 16
-
-
-EVERYTHING = Space()
+LEAN = tuple(tenths / 10 for tenths in range(1, 10))
+BLOCK = 1 << 17
+"""Plans priced at a time: their arrays stay in the cache of a core."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """Plans in order of step time, with what they take; `tried` counts legal plans, `fitting` those that fit in memory."""
+    """Plans in order of step time, with what they take; `tried` counts legal plans, `fitting` those that fit in memory.
+
+    `frontier` holds the fastest plan, and the fastest within every tenth of the memory there is, while it needs less.
+    """
 
     plans: PlanTable
+    frontier: PlanTable
     seconds: Array
     bytes: Array
     tried: int
     fitting: int
     needed_bytes: float
-
-
-def divisors(n: int) -> list[int]:
-    """All divisors, ascending."""
-    small = [d for d in range(1, int(n**0.5) + 1) if n % d == 0]
-    return sorted({*small, *(n // d for d in small)})
-
-
-def enumerate_plans(
-    shape: ModelShape,
-    ranks: int,
-    global_batch: int,
-    seq_len: int,
-    domain: int,
-    precision: str,
-    space: Space = EVERYTHING,
-) -> PlanTable:
-    """Every legal plan of the space as one table.
-
-    Legal: tp divides heads and hidden size and stays inside a scale-up domain; pp * vpp does not exceed the layers and
-    leaves no stage empty; ep divides the experts and the ranks of a stage; dp * micro_batch divides the batch; interleaving
-    needs micro-batches in multiples of the stages; ZeRO 3 goes without a pipeline.
-    """
-    layers = shape.num_hidden_layers + shape.num_nextn_predict_layers
-    rows = _layouts(shape, ranks, seq_len, domain, layers, space)
-    rows = _cross(rows, micro_batch=space.micro_batch)
-    rows = _keep(rows, global_batch % (rows["dp"] * rows["micro_batch"]) == 0)
-    rows["micro_batches"] = global_batch // np.maximum(rows["dp"] * rows["micro_batch"], 1)
-    rows = _cross(
-        rows,
-        ep=space.ep or (divisors(shape.n_routed_experts) if shape.is_moe else (1,)),
-        etp=space.etp if shape.is_moe else (1,),
-    )
-    rows = _keep(rows, (ranks // rows["pp"]) % (rows["ep"] * rows["etp"]) == 0)
-    rows = _cross(rows, vpp=space.vpp, schedule=space.schedules)
-    rows = _keep(rows, _schedulable(rows, layers))
-    rows = _cross(rows, zero=space.zero, sequence_parallel=space.sequence_parallel)
-    rows = _keep(
-        rows,
-        ((rows["zero"] < 3) | (rows["pp"] == 1))
-        & (rows["sequence_parallel"] | (rows["tp"] > 1) | (len(space.sequence_parallel) == 1)),
-    )
-    rows = _cross(rows, recompute=space.recompute, recompute_share=space.share, offload=space.offload)
-    rows = _keep(rows, (rows["recompute"] == RECOMPUTE.index("full")) | (rows["recompute_share"] == max(space.share)))
-    rows["sequence_parallel"] = rows["sequence_parallel"] & (rows["tp"] > 1)
-    return PlanTable(**rows, shard=np.zeros_like(rows["tp"]), precision=precision)
-
-
-def _layouts(shape: ModelShape, ranks: int, seq_len: int, domain: int, layers: int, space: Space) -> dict[str, Array]:
-    """(tp, cp, pp, dp) whose product is the ranks."""
-    found = []
-    for tp in space.tp or [t for t in divisors(ranks) if t <= min(space.max_tp, domain)]:
-        if shape.num_attention_heads % tp or ranks % tp or shape.hidden_size % tp:
-            continue
-        for cp in space.cp or [c for c in divisors(ranks // tp) if c <= space.max_cp and seq_len % (2 * c) == 0]:
-            if (ranks // tp) % cp == 0:
-                stages = [
-                    p for p in (space.pp or divisors(ranks // tp // cp)) if p <= layers and ranks % (tp * cp * p) == 0
-                ]
-                found += [(tp, cp, pp, ranks // (tp * cp * pp)) for pp in stages]
-    columns = np.array(found, np.int32).reshape(-1, 4).T
-    return dict(zip(("tp", "cp", "pp", "dp"), columns, strict=True))
-
-
-def _cross(rows: dict[str, Array], **options: Sequence[Any]) -> dict[str, Array]:
-    """Every row with every combination of the options."""
-    for name, values in options.items():
-        given = np.asarray(values, None if isinstance(values[0], (bool, float)) else np.int32)
-        n = len(rows["tp"])
-        rows = {key: np.repeat(column, len(given)) for key, column in rows.items()}
-        rows[name] = np.tile(given, n)
-    return rows
-
-
-def _keep(rows: dict[str, Array], mask: Array) -> dict[str, Array]:
-    return rows if mask.all() else {key: column[mask] for key, column in rows.items()}
-
-
-def _schedulable(rows: dict[str, Array], layers: int) -> Array:
-    """Rows whose pipeline and schedule go together; no chunks without interleaving, no schedule without a pipeline."""
-    pp, m, vpp, schedule = rows["pp"], rows["micro_batches"], rows["vpp"], rows["schedule"]
-    slots = pp * vpp
-    interleaved = (vpp > 1) & (pp > 1) & (m % pp == 0) & (slots <= layers)
-    ok = np.where(schedule == SCHEDULES.index("interleaved"), interleaved, vpp == 1)
-    ok &= (pp > 1) | (schedule == SCHEDULES.index("1f1b"))
-    ok &= (schedule != SCHEDULES.index("dualpipe")) | ((pp % 2 == 0) & (m >= 2 * pp))
-    return np.asarray(ok & ((-(-layers // slots) * vpp) * (pp - 1) < layers))
 
 
 def unique_rows(columns: Sequence[Array]) -> tuple[Array, Array]:
@@ -157,28 +56,61 @@ def unique_rows(columns: Sequence[Array]) -> tuple[Array, Array]:
     return first, inverse
 
 
+@dataclass(frozen=True)
+class Question:
+    """A model on a machine under a software: what a search asks of every plan."""
+
+    shape: ModelShape
+    machine: Machine
+    seq_len: int
+    how: Software
+    imbalance: float = 1.0
+    state: StateBytes = MIXED
+
+    def inside(self, plans: PlanTable) -> tuple[Inside, Array]:
+        """Layers of the distinct cuts of a table, and for every row the number of its cut."""
+        first, inverse = unique_rows([getattr(plans, name) for name in INSIDE] + [plans.pp > 1])
+        place, how = self.machine, self.how
+        inside = inside_layers(
+            self.shape,
+            place.acc,
+            place.fab,
+            plans.take(first),
+            self.seq_len,
+            place.domain,
+            how.fused_attention,
+            self.imbalance,
+        )
+        return inside, inverse
+
+    def time(self, inside: Inside, plans: PlanTable) -> StepTime:
+        """Step times of plans whose layers are priced; fields of the plans broadcast."""
+        place, how = self.machine, self.how
+        parts = around_layers(
+            inside,
+            self.shape,
+            place.acc,
+            place.fab,
+            plans,
+            self.seq_len,
+            place.domain,
+            how.fused_attention,
+            host_link=place.host_bytes_per_s,
+        )
+        return step_time(parts, plans, how)
+
+    def need(self, plans: PlanTable) -> Array:
+        """Bytes on the heaviest stage; fields of the plans broadcast."""
+        return heaviest_bytes(self.shape, plans, self.seq_len, self.state, scores=not self.how.fused_attention)
+
+
 def price(
     shape: ModelShape, machine: Machine, plans: PlanTable, seq_len: int, how: Software, imbalance: float = 1.0
 ) -> StepTime:
     """Step times of a table of plans, each distinct set of kernels and transfers priced once."""
-    keys = (
-        plans.tp,
-        plans.cp,
-        plans.ep,
-        plans.etp,
-        plans.micro_batch,
-        plans.pp,
-        plans.vpp,
-        plans.zero,
-        plans.offload,
-        plans.dp,
-        plans.sequence_parallel,
-    )
-    first, inverse = unique_rows(keys)
-    parts: Parts = parts_of_step(
-        shape, machine.acc, machine.fab, plans.take(first), seq_len, machine.domain, how.fused_attention, imbalance
-    )
-    return step_time(parts.take(inverse), plans, how)
+    question = Question(shape, machine, seq_len, how, imbalance)
+    inside, inverse = question.inside(plans)
+    return question.time(inside.take(inverse), plans)
 
 
 def search(
@@ -194,71 +126,143 @@ def search(
     state: StateBytes = MIXED,
     reserve: float | None = None,
     imbalance: float = 1.0,
+    workers: int | None = None,
 ) -> Found:
     """The best plans by step time among those that fit in memory.
 
     Args:
         reserve: share of memory left to the framework and to fragmentation; None for that of the planner's card.
         keep: plans returned.
+        workers: threads; None for the cores there are. The answer is the same for any number.
 
     Raises:
         InfeasibleError: no legal plan, or none that fits, with what would.
     """
-    plans = enumerate_plans(shape, ranks, global_batch, seq_len, machine.domain, precision, space or Space())
-    if not len(plans):
-        raise InfeasibleError(
-            f"no plan divides {ranks} ranks and a batch of {global_batch}", _nearest_batch(ranks, global_batch)
-        )
-    need = np.concatenate(
-        [
-            memory(shape, plans.take(rows), seq_len, state, scores=not how.fused_attention).total
-            for rows in _chunks(len(plans))
-        ]
-    )
+    space = space or Space()
+    blocks = grids(shape, ranks, global_batch, seq_len, machine.domain, precision, space)
+    if not blocks:
+        raise InfeasibleError(*nearest_job(shape, machine, ranks, global_batch, seq_len, space))
+    question = Question(shape, machine, seq_len, how, imbalance, state)
     room = machine.memory_bytes * (1 - (planner("memory_reserve") if reserve is None else reserve))
-    fits = np.flatnonzero(need <= room)
-    if not fits.size:
-        raise InfeasibleError(*_too_big(shape, machine, plans, need, room, seq_len, state, ranks))
-    best_rows, best_seconds = np.zeros(0, int), np.zeros(0)
-    for rows in _chunks(fits.size):
-        chosen = fits[rows]
-        seconds = price(shape, machine, plans.take(chosen), seq_len, how, imbalance).total
-        best_rows, best_seconds = np.concatenate([best_rows, chosen]), np.concatenate([best_seconds, seconds])
-        order = np.argsort(best_seconds, kind="stable")[:keep]
-        best_rows, best_seconds = best_rows[order], best_seconds[order]
-    return Found(plans.take(best_rows), best_seconds, need[best_rows], len(plans), int(fits.size), float(need.min()))
+    best = [_best_of(question, grid, room, keep, workers or os.cpu_count() or 1) for grid in blocks]
+    tried = sum(b.tried for b in best)
+    fitting = sum(b.fitting for b in best)
+    leanest = min(best, key=lambda b: b.needed_bytes)
+    if not fitting:
+        raise InfeasibleError(
+            *why_nothing_fits(shape, machine, leanest.plans.row(0), tried, room, global_batch, seq_len, space)
+        )
+    return _merged([b for b in best if b.fitting], keep, tried, fitting, leanest.needed_bytes)
 
 
-def _chunks(n: int) -> list[Array]:
-    return [np.arange(i, min(i + CHUNK, n)) for i in range(0, n, CHUNK)]
+def _merged(best: list[Found], keep: int, tried: int, fitting: int, needed: float) -> Found:
+    """The fastest of several findings, in order."""
+    seconds, need = np.concatenate([b.seconds for b in best]), np.concatenate([b.bytes for b in best])
+    order = np.argsort(seconds, kind="stable")[:keep]
+    plans = _joined([b.plans for b in best]).take(order)
+    return Found(plans, _joined([b.frontier for b in best]), seconds[order], need[order], tried, fitting, needed)
 
 
-def _nearest_batch(ranks: int, batch: int) -> str:
-    up = -(-batch // ranks) * ranks
-    return f"a global batch of {up} sequences, or a number of chips that divides {batch}"
+def _joined(tables: list[PlanTable]) -> PlanTable:
+    names = [f.name for f in fields(PlanTable) if f.name != "precision"]
+    columns = {n: np.concatenate([getattr(t, n) for t in tables]) for n in names}
+    return PlanTable(**columns, precision=tables[0].precision)
 
 
-def _too_big(
-    shape: ModelShape,
-    machine: Machine,
-    plans: PlanTable,
-    need: Array,
-    room: float,
-    seq_len: int,
-    state: StateBytes,
-    ranks: int,
-) -> tuple[str, str]:
-    """Why nothing fits into ``room`` [B], and the nearest change that would."""
-    row = int(np.argmin(need))
-    plan = plans.row(row)
-    parts = memory(shape, plan, seq_len, state)
-    largest = max((f.name for f in fields(parts)), key=lambda name: float(getattr(parts, name)))
-    message = (
-        f"the leanest of {len(plans)} legal plans ({plan}) needs {need[row] / GIB:.1f} GiB of {room / GIB:.1f} GiB "
-        f"({machine.memory_bytes / GIB:.1f} GiB less what the framework keeps) on its heaviest stage, most of it {largest} ({float(getattr(parts, largest)) / GIB:.1f} GiB)"
+@dataclass(frozen=True)
+class _Block:
+    """The best of one block: flat places in its grid, with what they take; the leanest plan, whether it fits or not."""
+
+    places: Array
+    seconds: Array
+    bytes: Array
+    tried: int
+    fitting: int
+    leanest: int
+    needed_bytes: float
+
+
+def _best_of(question: Question, grid: Grid, room: float, keep: int, workers: int) -> Found:
+    """The best plans of one grid; where none fits, the leanest alone."""
+    inside, inverse = question.inside(grid.layouts)
+    size = max(BLOCK // int(np.prod(grid.shape[:3])), 1)
+    starts = range(0, grid.shape[3], size)
+
+    def one(start: int) -> _Block:
+        rows = slice(start, min(start + size, grid.shape[3]))
+        return _priced(question, grid, inside.take(inverse[rows]), rows, room, keep)
+
+    if workers > 1 and len(starts) > 1:
+        with ThreadPoolExecutor(workers) as pool:
+            found = list(pool.map(lambda start: copy_context().run(one, start), starts))
+    else:
+        found = [one(start) for start in starts]
+    tried, fitting = sum(b.tried for b in found), sum(b.fitting for b in found)
+    lean = min(found, key=lambda b: b.needed_bytes)
+    if not fitting:
+        alone = grid.take(np.array([lean.leanest]))
+        return Found(alone, alone, np.zeros(1), np.zeros(1), tried, 0, lean.needed_bytes)
+    places, first = np.unique(np.concatenate([b.places for b in found]), return_index=True)
+    seconds = np.concatenate([b.seconds for b in found])[first]
+    need = np.concatenate([b.bytes for b in found])[first]
+    order = np.lexsort((_order(grid, places), seconds))
+    leaner = need[order] < np.minimum.accumulate(np.concatenate([[np.inf], need[order][:-1]]))
+    frontier = grid.take(places[order[leaner]])
+    order = order[:keep]
+    return Found(grid.take(places[order]), frontier, seconds[order], need[order], tried, fitting, lean.needed_bytes)
+
+
+def _order(grid: Grid, places: Array) -> Array:
+    """Places in the order in which a person would list the plans: layout by layout; it settles ties."""
+    o, z, r, row = np.unravel_index(places, grid.shape)
+    return np.ravel_multi_index((row, z, r, o), (grid.shape[3], grid.shape[1], grid.shape[2], grid.shape[0]))
+
+
+def _priced(question: Question, grid: Grid, inside: Inside, rows: slice, room: float, keep: int) -> _Block:
+    """Memory and time of a block of layouts with all their options."""
+    plans = grid.block(rows)
+    shape = (*grid.shape[:3], rows.stop - rows.start)
+    need = np.broadcast_to(question.need(plans), shape)
+    legal = grid.legal(rows)
+    tried = need.size
+    if legal is not None:
+        tried = int(np.broadcast_to(legal, shape).sum())
+        need = np.where(legal, need, np.inf)
+    fits = need <= room
+    fitting = int(np.count_nonzero(fits))
+    lean = int(np.argmin(need))
+    if fitting:
+        seconds = np.where(fits, question.time(inside, plans).total, np.inf).ravel()
+        best = np.argpartition(seconds, keep)[:keep] if seconds.size > keep else np.arange(seconds.size)
+        lean_best = _lean(seconds, need.ravel(), room)
+        best = np.concatenate([best[np.isfinite(seconds[best])], lean_best])
+    else:
+        seconds, best = np.zeros(0), np.zeros(0, np.int64)
+    return _Block(
+        _placed(best, shape, grid, rows),
+        seconds[best],
+        need.ravel()[best],
+        tried,
+        fitting,
+        int(_placed(np.array([lean]), shape, grid, rows)[0]),
+        float(need.ravel()[lean]),
     )
-    chips = (int(ranks * need[row] / room / machine.dies) // 8 + 1) * 8
-    return message, f"about {chips} chips, or optimizer offload (--plan offload=optimizer), or a shorter sequence"
 
 
-__all__ = ["Found", "Space", "enumerate_plans", "price", "search"]
+def _lean(seconds: Array, need: Array, room: float) -> Array:
+    """The fastest plan within every tenth of the room, where there is one: what the frontier of time and memory needs."""
+    found = []
+    for share in LEAN:
+        within = np.where(need <= share * room, seconds, np.inf)
+        place = int(np.argmin(within))
+        found += [place] if np.isfinite(within[place]) else []
+    return np.array(found, np.int64)
+
+
+def _placed(places: Array, shape: tuple[int, int, int, int], grid: Grid, rows: slice) -> Array:
+    """Flat places in a block as flat places in its grid."""
+    o, z, r, row = np.unravel_index(places, shape)
+    return np.ravel_multi_index((o, z, r, row + rows.start), grid.shape)
+
+
+__all__ = ["Found", "Question", "Space", "divisors", "enumerate_plans", "price", "search", "unique_rows"]

@@ -7,6 +7,7 @@ embedding) are the ones that lack a layer, as in Megatron's loss- and embedding-
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -43,7 +44,8 @@ def split(shape: ModelShape, pp: Array, vpp: Array) -> Split:
     return Split(body, np.where(alone, total, first), np.where(alone, total, last), total / stages)
 
 
-def mix(shape: ModelShape) -> list[tuple[LayerKind, float, float]]:
+@lru_cache(maxsize=32)
+def mix(shape: ModelShape) -> tuple[tuple[LayerKind, float, float], ...]:
     """(kind, share of all layers, share of a middle stage's layers); leading dense layers are not in the middle."""
     kinds = list(layer_kinds(shape)) + [nextn_kind(shape)] * shape.num_nextn_predict_layers
     lead = 0
@@ -51,7 +53,9 @@ def mix(shape: ModelShape) -> list[tuple[LayerKind, float, float]]:
         while lead < len(kinds) and kinds[lead].mlp == "dense":
             lead += 1
     middle = kinds[lead:] or kinds
-    return [(kind, kinds.count(kind) / len(kinds), middle.count(kind) / len(middle)) for kind in dict.fromkeys(kinds)]
+    return tuple(
+        (kind, kinds.count(kind) / len(kinds), middle.count(kind) / len(middle)) for kind in dict.fromkeys(kinds)
+    )
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ from wafer2token import chip as kernels
 from wafer2token.catalog import get
 from wafer2token.train.communication import layer_traffic, step_traffic
 from wafer2token.train.layer import Work, expansion_seconds, head_work, layer_work, nothing
-from wafer2token.train.plan import OFFLOADS, RECOMPUTE, SCHEDULES, Plan, PlanTable
+from wafer2token.train.memory import MIXED, kept_layer_bytes
+from wafer2token.train.plan import CONTEXT_KINDS, RECOMPUTE, SCHEDULES, Plan, PlanTable, offloaded
 from wafer2token.train.schedules import bubble_seconds
 from wafer2token.train.stage import Held, held, mix, split
 from wafer2token.workload import ModelShape
@@ -24,8 +25,11 @@ Array = np.ndarray
 
 
 @dataclass(frozen=True)
-class Parts:
-    """The pieces of a step in seconds; arrays over plans, except where noted. Layer pieces are per micro-batch."""
+class Inside:
+    """What happens inside layers, in seconds per micro-batch before any overlap; arrays over plans.
+
+    It depends on `INSIDE` alone, so that many plans share one price.
+    """
 
     layer: Work
     head: Work
@@ -35,8 +39,25 @@ class Parts:
     context_b: Array
     dispatch_f: Array
     dispatch_b: Array
+    expand: Array
+
+    def take(self, rows: Array) -> Inside:
+        """The pieces at the given rows."""
+        return Inside(**_rows_of(self, rows))
+
+
+INSIDE = ("tp", "cp", "ep", "etp", "micro_batch", "sequence_parallel", "context")
+"""Fields of a plan that the price of a layer depends on, besides whether there is a pipeline."""
+
+
+@dataclass(frozen=True)
+class Parts(Inside):
+    """The pieces of a step in seconds; arrays over plans, except where noted. Layer pieces are per micro-batch."""
+
     gather_layer: Array
     reduce_layer: Array
+    host_f: Array
+    host_b: Array
     p2p: Array
     reduce: Array
     gather: Array
@@ -46,15 +67,18 @@ class Parts:
     mean: Array
     heads: Array
     fused: Array
-    expand: Array
 
     def take(self, rows: Array) -> Parts:
         """The pieces at the given rows."""
-        values: dict[str, Any] = {}
-        for f in fields(self):
-            value = getattr(self, f.name)
-            values[f.name] = value.take(rows) if isinstance(value, Work) else np.asarray(value)[rows]
-        return Parts(**values)
+        return Parts(**_rows_of(self, rows))
+
+
+def _rows_of(parts: Inside, rows: Array) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for f in fields(parts):
+        value = getattr(parts, f.name)
+        values[f.name] = value.take(rows) if isinstance(value, Work) else np.asarray(value)[rows]
+    return values
 
 
 @dataclass(frozen=True)
@@ -89,6 +113,7 @@ def parts_of_step(
     fused_attention: bool = True,
     imbalance: float = 1.0,
     gradient_bytes: float = 4.0,
+    host_link: float | None = None,
     frozen: bool = False,
     document: float = 0.0,
 ) -> Parts:
@@ -97,8 +122,30 @@ def parts_of_step(
     Args:
         acc: accelerator of `chip`; fab: links of `fabric`; domain: ranks of one scale-up domain.
         imbalance: load of the busiest expert rank over the mean, >= 1.
+        host_link: bytes/s between chip and host, one direction; None for that of the planner's card.
         frozen, document: as in `layer_work`; frozen weights have no gradients to reduce and nothing to update.
     """
+    inside = inside_layers(shape, acc, fab, plan, seq_len, domain, fused_attention, imbalance, frozen, document)
+    parts = around_layers(inside, shape, acc, fab, plan, seq_len, domain, fused_attention, gradient_bytes, host_link)
+    if not frozen:
+        return parts
+    names = ("reduce_layer", "reduce", "gather", "optimizer")
+    return replace(parts, **{name: np.zeros_like(getattr(parts, name)) for name in names})
+
+
+def inside_layers(
+    shape: ModelShape,
+    acc: Any,
+    fab: Any,
+    plan: PlanTable | Plan,
+    seq_len: int,
+    domain: int,
+    fused_attention: bool = True,
+    imbalance: float = 1.0,
+    frozen: bool = False,
+    document: float = 0.0,
+) -> Inside:
+    """Kernels and traffic of an average layer of a stage and of the head, averaged over the kinds of layer."""
     pp, tp = (np.asarray(getattr(plan, n), float) for n in ("pp", "tp"))
     expand = np.zeros_like(pp * tp)
     layer, traffic = nothing(pp * tp), [np.zeros_like(pp * tp) for _ in range(6)]
@@ -111,48 +158,96 @@ def parts_of_step(
         expand = expand + share * expansion_seconds(shape, kind, acc, plan, seq_len)
         links = layer_traffic(shape, kind, fab, domain, plan, seq_len, imbalance)
         traffic = [a + share * getattr(links, f.name) for a, f in zip(traffic, fields(links), strict=True)]
+    tensor_f, tensor_b, context_f, context_b, dispatch_f, dispatch_b = traffic
     head = head_work(shape, acc, plan, seq_len, frozen)
+    return Inside(layer, head, tensor_f, tensor_b, context_f, context_b, dispatch_f, dispatch_b, expand)
+
+
+def around_layers(
+    inside: Inside,
+    shape: ModelShape,
+    acc: Any,
+    fab: Any,
+    plan: PlanTable | Plan,
+    seq_len: int,
+    domain: int,
+    fused_attention: bool = True,
+    gradient_bytes: float = 4.0,
+    host_link: float | None = None,
+) -> Parts:
+    """Layers already priced, with what goes on around them: stages, gradient exchange, optimizer, host link."""
+    pp, tp = (np.asarray(getattr(plan, n), float) for n in ("pp", "tp"))
+    link = float(get("training", "planner").host_link) if host_link is None else host_link
     layers = split(shape, pp, np.asarray(plan.vpp))
     mine = held(shape, plan, "body")
-    outer = step_traffic(shape, fab, domain, plan, seq_len, mine, layers.body, gradient_bytes)
-    trained = 0.0 if frozen else 1.0
-    heads = np.full_like(pp * tp, 1.0 + shape.num_nextn_predict_layers)
-    tensor_f, tensor_b, context_f, context_b, dispatch_f, dispatch_b = traffic
+    twice = np.where(np.asarray(plan.schedule) == SCHEDULES.index("dualpipe"), 2.0, 1.0)
+    shared = Held(mine.dense * twice, mine.expert * twice, mine.embedding * twice)
+    outer = step_traffic(shape, fab, domain, plan, seq_len, shared, layers.body, gradient_bytes)
+    host_f, host_b = _host_seconds(shape, plan, seq_len, mine, layers.body, not fused_attention, link)
     return Parts(
-        layer,
-        head,
-        tensor_f,
-        tensor_b,
-        context_f,
-        context_b,
-        dispatch_f,
-        dispatch_b,
-        outer.layer_gather,
-        trained * outer.layer_reduce,
-        outer.p2p,
-        trained * outer.reduce,
-        trained * outer.gather,
-        trained * _optimizer_seconds(acc, plan, mine),
-        layers.body,
-        layers.last,
-        layers.mean,
-        heads,
-        np.full_like(pp * tp, float(fused_attention)),
-        expand,
+        **{f.name: getattr(inside, f.name) for f in fields(Inside)},
+        gather_layer=outer.layer_gather,
+        reduce_layer=outer.layer_reduce,
+        host_f=host_f,
+        host_b=host_b,
+        p2p=outer.p2p,
+        reduce=outer.reduce,
+        gather=outer.gather,
+        optimizer=_optimizer_seconds(acc, plan, mine, link),
+        body=layers.body,
+        last=layers.last,
+        mean=layers.mean,
+        heads=np.full_like(pp * tp, 1.0 + shape.num_nextn_predict_layers),
+        fused=np.full_like(pp * tp, float(fused_attention)),
     )
 
 
-def _optimizer_seconds(acc: Any, plan: PlanTable | Plan, mine: Held) -> Array:
-    """The optimizer's pass over the parameters that one rank updates, over the host link where its state is offloaded."""
-    card = get("training", "planner")
-    traffic, link = float(card.optimizer_traffic), float(card.host_link)
+def _host_seconds(
+    shape: ModelShape,
+    plan: PlanTable | Plan,
+    seq_len: int,
+    mine: Held,
+    layers: Array,
+    scores: bool,
+    link: float,
+) -> tuple[Array, Array]:
+    """Seconds per layer and micro-batch on the link to the host: weights come in for both passes, activations leave and return.
+
+    Forward, the two run in opposite directions at once; backward both come in.
+    """
+    away = np.asarray(plan.offload)
+    nothing_moves = np.zeros_like(np.asarray(plan.pp, float) * np.asarray(plan.tp, float))
+    weights = activations = nothing_moves
+    if np.any(moved := offloaded(away, "weights")):
+        each = MIXED.weight * (mine.dense + mine.expert) / np.maximum(layers, 1.0)
+        weights = moved * each / np.where(np.asarray(plan.zero) >= 3, _shard_ranks(plan), 1.0) / link
+    if np.any(moved := offloaded(away, "activations")):
+        activations = moved * kept_layer_bytes(shape, plan, seq_len, scores)[0] / link
+    return np.asarray(np.maximum(weights, activations)), np.asarray(weights + activations)
+
+
+def _shard_ranks(plan: PlanTable | Plan) -> Array:
+    """Ranks over which ZeRO shards what is not routed experts."""
+    every = np.asarray(plan.dp, float) * np.asarray(plan.cp, float)
+    return np.asarray(np.where(np.asarray(plan.shard) > 0, np.minimum(plan.shard, every), every))
+
+
+def _optimizer_seconds(acc: Any, plan: PlanTable | Plan, mine: Held, link: float) -> Array:
+    """The optimizer's pass over the parameters that one rank updates; an offloaded state comes and goes over the host link.
+
+    The link carries the state once in each direction at the same time, beside the pass over device memory.
+    """
+    traffic = float(get("training", "planner").optimizer_traffic)
     tp, cp, dp, ep, etp = (np.asarray(getattr(plan, n), float) for n in ("tp", "cp", "dp", "ep", "etp"))
-    shard = np.where(np.asarray(plan.shard) > 0, plan.shard, dp * cp)
+    shard = _shard_ranks(plan)
     copies = np.maximum(dp * cp * tp / (ep * etp), 1.0)
     shared = (mine.dense + mine.embedding) / shard + mine.expert / np.minimum(copies, shard)
-    seconds = kernels.memory_time(acc, traffic * np.where(np.asarray(plan.zero) >= 1, shared, mine.total))
-    offloaded = np.asarray(plan.offload) == OFFLOADS.index("optimizer")
-    return np.asarray(seconds * np.where(offloaded, acc.hbm_bytes_per_s / link, 1.0))
+    updated = np.where(np.asarray(plan.zero) >= 1, shared, mine.total)
+    seconds = np.asarray(kernels.memory_time(acc, traffic * updated))
+    away = offloaded(plan.offload, "optimizer")
+    if not np.any(away):
+        return seconds
+    return np.asarray(np.where(away, np.maximum(seconds, MIXED.optimizer * updated / link), seconds))
 
 
 @dataclass(frozen=True)
@@ -168,6 +263,7 @@ class StepTime:
     data: Array
     pipeline: Array
     bubble: Array
+    offload: Array
     optimizer: Array
     other: Array
     forward: Array
@@ -183,11 +279,12 @@ def step_time(parts: Parts, plan: PlanTable | Plan, how: Software, chips: Any = 
     m, pp, vpp = (np.asarray(getattr(plan, n), float) for n in ("micro_batches", "pp", "vpp"))
     f, b, again = _layer_seconds(parts, plan, how)
     head_f, head_b = _seconds(parts.head, how, parts.heads)
-    exposed_f, exposed_b = _exposed(parts, how)
+    exposed_f, exposed_b = _exposed(parts, plan, how)
     slow = how.data_slowdown
     sharded_f = _unhidden(slow * parts.gather_layer, f, how.data_hidden)
     sharded_b = _unhidden(slow * (parts.gather_layer + parts.reduce_layer), b, how.data_hidden)
-    comm_f, comm_b = sum(exposed_f) + sharded_f, sum(exposed_b) + sharded_b
+    host_f, host_b = np.maximum(parts.host_f - f, 0.0), np.maximum(parts.host_b - b - again, 0.0)
+    comm_f, comm_b = sum(exposed_f) + sharded_f + host_f, sum(exposed_b) + sharded_b + host_b
     busy_f, busy_b = f + comm_f, b + again + comm_b + _recomputed_traffic(parts, plan, exposed_f)
     middle_f, middle_b = parts.body * busy_f, parts.body * busy_b
     end_f, end_b = parts.last * busy_f + head_f, parts.last * busy_b + head_b
@@ -218,6 +315,7 @@ def step_time(parts: Parts, plan: PlanTable | Plan, how: Software, chips: Any = 
         data,
         m * hops,
         idle,
+        m * layers * (host_f + host_b),
         parts.optimizer * how.vector,
         fixed + total * (1 - 1 / drag),
         slow_f,
@@ -261,9 +359,12 @@ def _layer_seconds(parts: Parts, plan: PlanTable | Plan, how: Software) -> tuple
     return f, b, again * np.asarray(plan.recompute_share, float)
 
 
-def _exposed(parts: Parts, how: Software) -> tuple[tuple[Array, Array, Array], tuple[Array, Array, Array]]:
-    """Tensor, context and expert traffic that computation does not hide, forward and backward."""
-    t, c, e = 1 - how.tensor_hidden, 1 - how.context_hidden, 1 - how.expert_hidden
+def _exposed(
+    parts: Parts, plan: PlanTable | Plan, how: Software
+) -> tuple[tuple[Array, Array, Array], tuple[Array, Array, Array]]:
+    """Tensor, context and expert traffic that computation does not hide, forward and backward; all-to-all hides nothing."""
+    ring = np.asarray(plan.context) == CONTEXT_KINDS.index("ring")
+    t, c, e = 1 - how.tensor_hidden, 1 - how.context_hidden * ring, 1 - how.expert_hidden
     return (
         (parts.tensor_f * t, parts.context_f * c, parts.dispatch_f * e),
         (parts.tensor_b * t, parts.context_b * c, parts.dispatch_b * e),

@@ -1,27 +1,33 @@
 """A pipeline schedule played out: when every stage runs which micro-batch, and the trace of it.
 
 Orders of 1F1B, interleaved and GPipe are the published ones (arXiv 2104.04473, section 2.2); ZB-H1 (arXiv 2401.10241) runs
-weight gradients where a stage would wait.
+weight gradients where a stage would wait; DualPipe and DualPipeV stand in `dualpipe`.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from wafer2token.evidence.errors import InputError, Problem, unknown
-from wafer2token.train.plan import SCHEDULES
+from wafer2token.train import dualpipe
+from wafer2token.train.plan import RECOMPUTE, SCHEDULES
 
+FROM_BOTH_ENDS = ("dualpipe", "dualpipev")
 MICRO = 1e6  # trace time unit: microseconds
+NAMES = {"F": "forward", "B": "backward", "W": "weight gradient", "FB": "forward"}
 Op = tuple[str, int, int]  # kind F, B or W; micro-batch; chunk
 
 
 @dataclass(frozen=True)
 class Slice:
-    """One piece of work of a stage; seconds from the start of the step."""
+    """One piece of work of a stage; seconds from the start of the step.
+
+    ``kind`` is F, B, W, or FB for a forward pass that runs beside the backward pass of micro-batch ``beside``.
+    """
 
     stage: int
     kind: str
@@ -29,6 +35,14 @@ class Slice:
     chunk: int
     start_s: float
     end_s: float
+    beside: int = -1
+
+    @property
+    def label(self) -> str:
+        """What runs, in words."""
+        text = f"{NAMES[self.kind]} {self.micro_batch}"
+        text += f" beside backward {self.beside}" if self.beside >= 0 else ""
+        return text + (f" chunk {self.chunk}" if self.chunk else "")
 
 
 @dataclass(frozen=True)
@@ -51,14 +65,12 @@ class Timeline:
             {"ph": "M", "name": "thread_name", "pid": 0, "tid": s, "args": {"name": f"stage {s}"}}
             for s in range(len(self.busy_s))
         ]
-        names = {"F": "forward", "B": "backward", "W": "weight gradient"}
         for s in self.slices:
-            label = f"{names[s.kind]} {s.micro_batch}" + (f" chunk {s.chunk}" if s.chunk else "")
             events.append(
                 {
                     "ph": "X",
-                    "name": label,
-                    "cat": names[s.kind],
+                    "name": s.label,
+                    "cat": NAMES[s.kind],
                     "pid": 0,
                     "tid": s.stage,
                     "ts": s.start_s * MICRO,
@@ -79,9 +91,9 @@ def simulate(
     schedule: str,
     stages: int,
     micro_batches: int,
-    f: float,
-    b: float,
-    w: float = 0.0,
+    f: float | Sequence[float],
+    b: float | Sequence[float],
+    w: float | Sequence[float] = 0.0,
     chunks: int = 1,
     hop: float = 0.0,
 ) -> Timeline:
@@ -89,9 +101,33 @@ def simulate(
 
     Args:
         f, b, w: seconds per micro-batch and stage of forward, input gradient and weight gradient (all chunks together);
-            schedules that do not split the backward pass run b + w as one.
+            schedules that do not split the backward pass run b + w as one. One number for all stages, or one for each.
         hop: seconds to hand a tensor to the next stage.
     """
+    _check(schedule, stages, micro_batches, chunks)
+    v = chunks if schedule == "interleaved" else 1
+    fs, bs, ws = (_each(x, stages) for x in (f, b, w))
+    if schedule == "zero_bubble":
+        return _zero_bubble(stages, micro_batches, {"F": fs, "B": bs, "W": ws}, hop)
+    if schedule in FROM_BOTH_ENDS:
+        if len({*zip(fs, bs, ws, strict=True)}) > 1:
+            raise InputError(Problem(f"{schedule} is played with equal stages alone", got=(fs, bs, ws)))
+        return _from_both_ends(schedule, stages, micro_batches, fs[0], bs[0], ws[0], hop)
+    orders = [list(_order(schedule, stages, s, micro_batches, v)) for s in range(stages)]
+    seconds = {"F": [x / v for x in fs], "B": [(x + y) / v for x, y in zip(bs, ws, strict=True)]}
+    return _play(schedule, orders, seconds, v, hop)
+
+
+def _each(value: float | Sequence[float], stages: int) -> list[float]:
+    """One number for every stage."""
+    if isinstance(value, Sequence):
+        if len(value) != stages:
+            raise InputError(Problem("one time for all stages, or one for each", got=len(value), allowed=str(stages)))
+        return [float(x) for x in value]
+    return [float(value)] * stages
+
+
+def _check(schedule: str, stages: int, micro_batches: int, chunks: int) -> None:
     if schedule not in SCHEDULES:
         raise InputError(unknown("schedule", schedule, list(SCHEDULES)))
     if min(stages, micro_batches, chunks) < 1:
@@ -106,18 +142,22 @@ def simulate(
                 remedy=f"take a multiple of {stages}",
             )
         )
-    v = chunks if schedule == "interleaved" else 1
-    if schedule == "zero_bubble":
-        return _zero_bubble(stages, micro_batches, f, b, w, hop)
-    if schedule == "dualpipe":
+    odd = schedule == "dualpipe" and (stages % 2 or micro_batches % 2)
+    if schedule in FROM_BOTH_ENDS and (odd or micro_batches < 2 * stages):
         raise InputError(
             Problem(
-                "DualPipe has a closed form here and no played timeline",
-                remedy="play 1f1b, interleaved, zero_bubble or gpipe",
+                f"{schedule} needs twice as many micro-batches as stages"
+                + (", and both even" if schedule == "dualpipe" else ""),
+                got=(stages, micro_batches),
+                remedy=f"take at least {2 * (stages + stages % 2)} micro-batches",
             )
         )
-    orders = [list(_order(schedule, stages, s, micro_batches, v)) for s in range(stages)]
-    return _play(schedule, orders, {"F": f / v, "B": (b + w) / v}, v, hop)
+
+
+def _from_both_ends(schedule: str, stages: int, m: int, f: float, b: float, w: float, hop: float) -> Timeline:
+    pieces = dualpipe.play(stages, m, f, b, w, hop, folded=schedule == "dualpipev")
+    slices = [Slice(p.rank, p.kind, p.micro_batch, p.phase, p.start_s, p.end_s, p.beside) for p in pieces]
+    return _timeline(schedule, slices, stages)
 
 
 def _order(schedule: str, stages: int, stage: int, m: int, v: int) -> Iterator[Op]:
@@ -147,7 +187,7 @@ def _piece(i: int, stages: int, v: int, backward: bool) -> tuple[int, int]:
     return group * stages + micro, v - 1 - chunk if backward else chunk
 
 
-def _play(schedule: str, orders: list[list[Op]], seconds: dict[str, float], v: int, hop: float) -> Timeline:
+def _play(schedule: str, orders: list[list[Op]], seconds: dict[str, list[float]], v: int, hop: float) -> Timeline:
     """Start every piece as early as its stage and its inputs allow."""
     stages = len(orders)
     ends: dict[tuple[str, int, int], float] = {}
@@ -162,7 +202,7 @@ def _play(schedule: str, orders: list[list[Op]], seconds: dict[str, float], v: i
                 if ready is None:
                     break
                 start = max(clock[s], ready)
-                clock[s] = start + seconds[kind]
+                clock[s] = start + seconds[kind][s]
                 ends[kind, micro, chunk * stages + s] = clock[s]
                 slices.append(Slice(s, kind, micro, chunk, start, clock[s]))
                 at[s] += 1
@@ -197,22 +237,25 @@ def _timeline(schedule: str, slices: list[Slice], stages: int) -> Timeline:
     return Timeline(schedule, tuple(slices), max(s.end_s for s in slices), tuple(busy))
 
 
-def _zero_bubble(stages: int, m: int, f: float, b: float, w: float, hop: float) -> Timeline:
+def _zero_bubble(stages: int, m: int, seconds: dict[str, list[float]], hop: float) -> Timeline:
     """ZB-H1: the order of 1F1B for F and B; W fills the waits, and keeps the memory of 1F1B (p - s passes open)."""
     ends: dict[tuple[str, int, int], float] = {}
     clock, slices = [0.0] * stages, []
     orders = [list(_order("1f1b", stages, s, m, 1)) for s in range(stages)]
     at, owed = [0] * stages, [[] for _ in range(stages)]  # type: tuple[list[int], list[list[int]]]
-    seconds = {"F": f, "B": b, "W": w}
 
     def run(s: int, kind: str, micro: int, start: float) -> None:
-        clock[s] = start + seconds[kind]
+        clock[s] = start + seconds[kind][s]
         ends[kind, micro, s] = clock[s]
         slices.append(Slice(s, kind, micro, 0, start, clock[s]))
 
     while any(at[s] < len(orders[s]) or owed[s] for s in range(stages)):
         s, ready = _next_stage(orders, at, owed, ends, clock, stages, hop)
-        if at[s] < len(orders[s]) and ready is not None and not (owed[s] and ready - clock[s] >= w * 0.999):
+        if (
+            at[s] < len(orders[s])
+            and ready is not None
+            and not (owed[s] and ready - clock[s] >= seconds["W"][s] * 0.999)
+        ):
             kind, micro, _ = orders[s][at[s]]
             run(s, kind, micro, max(clock[s], ready))
             at[s] += 1
@@ -255,12 +298,11 @@ def timeline_of(result: Any, micro_batches: int = 64) -> Timeline:
     Without a pipeline at most 16 are played: they are all alike.
     """
     plan, parts = result.plan, result.parts_s
-    most = max(micro_batches // plan.pp, 1) * plan.pp if plan.pp > 1 else min(micro_batches, 16)
-    micro = min(plan.micro_batches, most)
     name = SCHEDULES[plan.schedule]
-    stage_s = (
-        result.step_time_s - parts["bubble"] - parts["data"] - parts["optimizer"] - parts["other"]
-    ) / plan.micro_batches
-    third = stage_s / (4 if plan.recompute == 2 else 3)
-    b = stage_s - 2 * third
-    return simulate("1f1b" if name == "dualpipe" else name, plan.pp, micro, third, b, third, plan.vpp)
+    least = 2 if name in FROM_BOTH_ENDS else 1
+    most = max(micro_batches // plan.pp, least) * plan.pp if plan.pp > 1 else min(micro_batches, 16)
+    micro = min(plan.micro_batches, most)
+    outside = sum(parts[part] for part in ("bubble", "data", "optimizer", "other"))
+    stage_s = (result.step_time_s - outside) / plan.micro_batches
+    third = stage_s / (4 if plan.recompute == RECOMPUTE.index("full") else 3)
+    return simulate(name, plan.pp, micro, third, stage_s - 2 * third, third, plan.vpp)

@@ -181,7 +181,16 @@ def setting(case: Case) -> str:
     """What was trained where, but for the framework, its release and who measured it; empty where no plan was stated."""
     if not case.stated:
         return ""
-    told = [case.chip, case.devices, case.shape.id, case.seq_len, case.global_batch, case.precision, case.target, case.plan]
+    told = [
+        case.chip,
+        case.devices,
+        case.shape.id,
+        case.seq_len,
+        case.global_batch,
+        case.precision,
+        case.target,
+        case.plan,
+    ]
     return " ".join(str(x) for x in told)
 
 

@@ -9,7 +9,7 @@ from wafer2token.workload.dtypes import DTYPES, canonical_dtype, dtype_bytes
 from wafer2token.workload.families import supported
 from wafer2token.workload.kv import kv_bytes, kv_bytes_per_token, kv_elements_per_token, state_bytes
 from wafer2token.workload.models import model
-from wafer2token.workload.shape import LayerKind, ModelShape, layer_kinds, layers, nextn_kind, with_layers
+from wafer2token.workload.shape import LayerKind, ModelShape, layer_kinds, layers, nextn_kind, of_layer, with_layers
 from wafer2token.workload.summary import ModelSummary, summary
 
 if TYPE_CHECKING:
@@ -22,14 +22,15 @@ if TYPE_CHECKING:
     )
     from wafer2token.workload.ops import COMMUNICATION, Op, attended_pairs
     from wafer2token.workload.passes import (
-        Pass,
         embedding_operators,
         head_operators,
         layer_operators,
         make_pass,
+        mixer_operators,
         nextn_operators,
         operators,
     )
+    from wafer2token.workload.pieces import Pass
 
 # these need NumPy and are loaded on first use, so that showing a model stays light
 _LAZY = {
@@ -41,14 +42,15 @@ _LAZY = {
         "train_flops_per_token",
     ),
     "passes": (
-        "Pass",
         "embedding_operators",
         "head_operators",
         "layer_operators",
         "make_pass",
+        "mixer_operators",
         "nextn_operators",
         "operators",
     ),
+    "pieces": ("Pass",),
     "ops": ("COMMUNICATION", "Op", "attended_pairs"),
 }
 _HOME = {name: module for module, names in _LAZY.items() for name in names}
@@ -80,9 +82,11 @@ __all__ = [
     "layer_parameters",
     "layers",
     "make_pass",
+    "mixer_operators",
     "model",
     "nextn_kind",
     "nextn_operators",
+    "of_layer",
     "operators",
     "parameters",
     "read_config",

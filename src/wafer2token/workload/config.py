@@ -10,7 +10,8 @@ from typing import Any
 
 from wafer2token.evidence.errors import InputError, Problem, nearest
 from wafer2token.workload.families import FAMILIES, SAME_AS, SPELLINGS, Family, supported
-from wafer2token.workload.shape import DENSE, FULL, LINEAR, MAMBA, NONE, SLIDING, SPARSE, ModelShape
+from wafer2token.workload.hybrids import TRANSLATIONS, translated
+from wafer2token.workload.shape import DENSE, FULL, LINEAR, NONE, SLIDING, SPARSE, ModelShape, Overrides
 
 MOST_LAYERS = 10_000  # a guard against typing errors: each layer is kept as a word
 
@@ -22,9 +23,20 @@ _LAYER_WORDS = {
     "chunked_attention": SLIDING,
     "local": SLIDING,
     "linear_attention": LINEAR,
-    "mamba": MAMBA,
     "indexed_attention": FULL,
+    "deepseek_sparse_attention": FULL,
+    NONE: NONE,
 }
+_MLP_WORDS = {DENSE: DENSE, SPARSE: SPARSE, NONE: NONE, "moe": SPARSE, "hash_moe": SPARSE}
+# fields of a shape that some configurations give under the same name
+_PLAIN = (
+    "moe_latent_size",
+    "zero_experts",
+    "o_groups",
+    "o_lora_rank",
+    "hc_mult",
+    "norms_per_layer",
+)
 
 
 def read_config(path: str | Path) -> ModelShape:
@@ -56,11 +68,13 @@ def from_config(raw: Mapping[str, Any], id: str = "config", where: str = "config
     """The shape that a configuration describes; ``where`` names it in messages. Raises InputError."""
     values, place = _text_part(raw, where)
     family, model_type = _family(values, raw, place)
-    read = _Reader({**family.defaults, **values}, place)
+    values = translated(model_type, {**family.defaults, **values}, MOST_LAYERS)
+    read = _Reader(values, place)
     common = _common(read, family)
-    experts = _experts(read, family, common)
-    latent = _latent(read, family)
     words = _layer_words(read, family, common["num_hidden_layers"])
+    routed = SPARSE in words["mlp_layer_types"] or model_type not in TRANSLATIONS
+    experts = _experts(read, family) if routed else {}
+    latent = _latent(read, family)
     parts = _parts(read, family, model_type, common)
     _check(read, common, experts, latent)
     read.stop()
@@ -187,8 +201,6 @@ def _common(read: _Reader, family: Family) -> dict[str, Any]:
 
 
 def _layer_count(read: _Reader) -> int:
-    if read.values.get("hybrid_override_pattern"):
-        return len(_hybrid(read))
     count = read.count("num_hidden_layers")
     if count > MOST_LAYERS:
         read.fault("num_hidden_layers", "not a usable count", count, f"at most {MOST_LAYERS:,}")
@@ -219,8 +231,8 @@ def _dense_width(read: _Reader, family: Family, hidden: int) -> int:
     return width
 
 
-def _experts(read: _Reader, family: Family, common: Mapping[str, Any]) -> dict[str, int]:
-    if not family.moe or (family.window_default == "pattern" and SPARSE not in dict.fromkeys(m for _, m in _hybrid(read))):
+def _experts(read: _Reader, family: Family) -> dict[str, int]:
+    if not family.moe:
         return {}
     experts = read.count("n_routed_experts")
     per_token = read.count("num_experts_per_tok")
@@ -237,14 +249,18 @@ def _experts(read: _Reader, family: Family, common: Mapping[str, Any]) -> dict[s
         "moe_intermediate_size": width,
         "n_shared_experts": shared or int(shared_width > 0),
         "shared_expert_intermediate_size": shared_width,
-        "moe_latent_size": read.count("moe_latent_size", default=0),
     }
 
 
 def _latent(read: _Reader, family: Family) -> dict[str, int]:
+    plain = {key: read.count(key, default=0) for key in _PLAIN if read.values.get(key) is not None}
+    if family.index:
+        plain |= {key: read.count(key, default=0) for key in ("index_n_heads", "index_head_dim", "index_topk")}
+    if family.index and not family.mla and "o_groups" in plain:
+        plain["q_lora_rank"] = read.count("q_lora_rank")
     if not family.mla:
-        return {}
-    return {
+        return plain | ({"v_head_dim": read.count("v_head_dim")} if family.narrow_values else {})
+    return plain | {
         "q_lora_rank": read.count("q_lora_rank", default=0),
         "kv_lora_rank": read.count("kv_lora_rank"),
         "qk_nope_head_dim": read.count("qk_nope_head_dim"),
@@ -261,35 +277,25 @@ def _layer_words(read: _Reader, family: Family, count: int) -> dict[str, Any]:
     out: dict[str, Any] = {"layer_types": attention, "mlp_layer_types": _mlp_words(read, family, count)}
     if SLIDING in attention:
         out["sliding_window"] = read.count("sliding_window")
-    if LINEAR in attention or MAMBA in attention:
+    out["layer_overrides"] = _overrides(read, count)
+    if LINEAR in attention:
         for key in ("num_key_heads", "num_value_heads", "key_head_dim", "value_head_dim", "conv_kernel_dim"):
             out[f"linear_{key}"] = read.count(f"linear_{key}")
     return out
 
 
-def hybrid_layers(pattern: str) -> list[tuple[str, str]]:
-    """(mixer, MLP) of every layer of a hybrid pattern: M a state-space mixer, * attention, - a dense MLP, E experts.
-
-    An MLP belongs to the mixer before it; a mixer that another one follows has none. Raises ValueError at a letter that
-    fits nowhere.
-    """
-    out: list[tuple[str, str]] = []
-    for letter in pattern:
-        if letter in "M*":
-            out.append((MAMBA if letter == "M" else FULL, NONE))
-        elif letter in "-E" and out and out[-1][1] == NONE:
-            out[-1] = (out[-1][0], DENSE if letter == "-" else SPARSE)
-        else:
-            raise ValueError(letter)
-    return out
-
-
-def _hybrid(read: _Reader) -> list[tuple[str, str]]:
-    try:
-        return hybrid_layers(str(read.values.get("hybrid_override_pattern") or ""))
-    except ValueError as letter:
-        read.fault("hybrid_override_pattern", "a letter that fits nowhere", str(letter), "M, *, - and E, an MLP after a mixer")
-        return []
+def _overrides(read: _Reader, count: int) -> tuple[Overrides, ...]:
+    """What single layers set otherwise; empty where no layer does."""
+    rows = read.values.get("layer_overrides") or []
+    if not any(rows):
+        return ()
+    if len(rows) != count:
+        read.fault("layer_types", "not one word per layer", len(rows), f"{count} words")
+        return ()
+    wrong = sorted({k for row in rows for k, v in row.items() if not isinstance(v, int) or v < 0})
+    for key in wrong:
+        read.fault(key, "not a usable count in some layer", remedy="whole numbers")
+    return () if wrong else tuple(tuple(sorted(row.items())) for row in rows)
 
 
 def _attention_words(read: _Reader, family: Family, count: int) -> tuple[str, ...]:
@@ -303,8 +309,6 @@ def _attention_words(read: _Reader, family: Family, count: int) -> tuple[str, ..
             read.fault("layer_types", "not one word per layer", len(given), f"{count} words")
             return ()
         return tuple(_LAYER_WORDS[w] for w in given)
-    if family.window_default == "pattern":
-        return tuple(mixer for mixer, _ in _hybrid(read))
     if family.window_default == "linear":
         period = read.count("full_attention_interval", default=4, least=1) or 1
         return tuple(FULL if (i + 1) % period == 0 else LINEAR for i in range(count))
@@ -320,13 +324,11 @@ def _attention_words(read: _Reader, family: Family, count: int) -> tuple[str, ..
 
 
 def _mlp_words(read: _Reader, family: Family, count: int) -> tuple[str, ...]:
-    if not family.moe:
+    if not family.moe and "layer_overrides" not in read.values:
         return (DENSE,) * count
-    if family.window_default == "pattern":
-        return tuple(mlp for _, mlp in _hybrid(read))
     given = read.values.get("mlp_layer_types")
-    if isinstance(given, list) and len(given) == count and all(word in (DENSE, SPARSE) for word in given):
-        return tuple(given)
+    if isinstance(given, list) and len(given) == count and all(word in _MLP_WORDS for word in given):
+        return tuple(_MLP_WORDS[word] for word in given)
     dense = read.indices("mlp_only_layers")
     dense |= set(range(min(read.count("first_k_dense_replace", default=0), count)))
     explicit = read.values.get(read.spelled("moe_layer_freq"))
@@ -344,6 +346,9 @@ def _check(read: _Reader, common: Mapping[str, Any], experts: Mapping[str, int],
     dense_first = read.count("first_k_dense_replace", default=0)
     if dense_first > common["num_hidden_layers"] > 0:
         read.fault("first_k_dense_replace", "more dense layers than layers", dense_first)
+    if read.values.get("hidden_size_per_layer_input"):
+        remedy = "embeddings of every layer are not known; describe the model without them or use another one"
+        read.fault("hidden_size_per_layer_input", "not known", read.values["hidden_size_per_layer_input"], "0", remedy)
     index = [latent.get(k, 0) for k in ("index_n_heads", "index_head_dim", "index_topk")]
     if any(index) and not all(index):
         read.fault("index_topk", "a sparse index needs index_n_heads, index_head_dim and index_topk", index)
@@ -356,6 +361,9 @@ def _parts(read: _Reader, family: Family, model_type: str, common: Mapping[str, 
     for key, names in family.switches.items():
         if values.get(key) is not None:
             parts |= dict.fromkeys(names, read.flag(key, default=False))
+    for key in ("attn_output_gate", "latent_output_gate"):
+        if isinstance(values.get(key), bool):
+            parts[key] = values[key]
     if model_type == "falcon":
         parts["norms_per_layer"] = 2 if values.get("new_decoder_architecture") else 1
     if model_type == "mpt" and values.get("no_bias") is False:

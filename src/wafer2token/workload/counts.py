@@ -10,7 +10,17 @@ from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any
 
-from wafer2token.workload.shape import RECURRENT, SPARSE, LayerKind, ModelShape, layer_kinds, layers, nextn_kind
+from wafer2token.workload.shape import (
+    DENSE,
+    NONE,
+    SPARSE,
+    LayerKind,
+    ModelShape,
+    layer_kinds,
+    layers,
+    nextn_kind,
+    of_layer,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,49 +101,81 @@ class Parameters:
 @lru_cache(maxsize=4096)
 def layer_parameters(shape: ModelShape, kind: LayerKind) -> LayerParameters:
     """Parameters of one layer of a kind."""
+    shape = of_layer(shape, kind)
     attention, whole, attention_norm, attention_bias = _attention(shape, kind)
-    sparse = kind.mlp == SPARSE
+    sparse, dense = kind.mlp == SPARSE, kind.mlp == DENSE
     matrices = 3 if shape.mlp_gated else 2
-    h = shape.hidden_size
-    each = matrices * shape.expert_hidden_size * kind.intermediate_size if sparse else 0
-    dense = 0 if sparse else matrices * h * kind.intermediate_size
+    h, inner = shape.hidden_size, shape.expert_input_size
+    each = matrices * inner * kind.intermediate_size if sparse else 0
     shared = matrices * h * shape.shared_expert_intermediate_size if sparse else 0
     shared += h if sparse and shape.shared_expert_gate else 0
     shared += 2 * h * shape.moe_latent_size if sparse else 0
     bias = attention_bias
-    if shape.mlp_bias and not sparse:
+    if shape.mlp_bias and dense:
         bias += (matrices - 1) * kind.intermediate_size + h
     if sparse and shape.router_bias:
         bias += shape.n_routed_experts
     expert_bias = (matrices - 1) * kind.intermediate_size + h if sparse and shape.expert_bias else 0
+    whole += _hyper_connections(shape)[0]
     return LayerParameters(
-        attention=attention,
+        attention=attention + _hyper_connections(shape)[0],
         attention_whole=whole,
-        mlp_dense=dense,
+        mlp_dense=matrices * h * kind.intermediate_size if dense else 0,
         expert_each=each,
         experts=each * shape.n_routed_experts if sparse else 0,
         experts_active=each * shape.num_experts_per_tok if sparse else 0,
         shared_expert=shared,
-        router=h * shape.n_routed_experts if sparse else 0,
-        norm=shape.norms_per_layer * h * (2 if shape.norm_bias else 1) + attention_norm,
-        bias=bias + shape.n_routed_experts * expert_bias,
-        bias_active=bias + shape.num_experts_per_tok * expert_bias,
+        router=h * (shape.n_routed_experts + shape.zero_experts) if sparse else 0,
+        norm=shape.norms_per_layer * h * _norm_vectors(shape)
+        + attention_norm
+        + (shape.router_norms * h if sparse else 0),
+        bias=bias + shape.n_routed_experts * expert_bias + _hyper_connections(shape)[1],
+        bias_active=bias + shape.num_experts_per_tok * expert_bias + _hyper_connections(shape)[1],
     )
+
+
+def _norm_vectors(shape: ModelShape) -> int:
+    """Learned vectors of one norm: scale and shift, scale alone, or none."""
+    return (2 if shape.norm_bias else 1) if shape.norm_weights else 0
+
+
+def _hyper_connections(shape: ModelShape) -> tuple[int, int]:
+    """(mixing weights, biases) of one layer with several residual streams: two sites, each from all streams to the coefficients
+    that read, write and mix them (manifold-constrained hyper-connections, arXiv:2512.24880)."""
+    streams = shape.hc_mult
+    rows = streams * (2 + streams)
+    return 2 * rows * streams * shape.hidden_size, 2 * (rows + 3) if streams else 0
 
 
 def _attention(shape: ModelShape, kind: LayerKind) -> tuple[int, int, int, int]:
     """(weights, of which on every tensor-parallel rank, norm weights, biases) of one attention block."""
-    if kind.attention in RECURRENT:
-        return _linear_attention(shape, kind.attention == "mamba")
+    if kind.attention == NONE:
+        return 0, 0, 0, 0
+    if kind.attention == "linear":
+        return _linear_attention(shape)
     if shape.kv_lora_rank:
         return _latent_attention(shape)
+    if shape.o_groups:
+        return _shared_attention(shape)
     h, heads, kv, d = shape.hidden_size, shape.num_attention_heads, shape.num_key_value_heads, shape.head_dim
+    v = shape.value_head_dim
     q = heads * d * (2 if shape.attn_output_gate else 1)
-    weights = h * (q + 2 * kv * d) + heads * d * h
+    kv_width = kv * (d if shape.value_is_key else d + v)
+    weights = h * (q + kv_width) + heads * v * h + (h * heads if shape.head_gate else 0)
     norm = 2 * d if shape.qk_norm else (heads + kv) * d if shape.qk_norm_full else 0
-    bias = (q + 2 * kv * d if shape.qkv_bias else 0) + (h if shape.o_bias else 0)
+    bias = (q + kv_width if shape.qkv_bias else 0) + (h if shape.o_bias else 0)
     bias += heads if shape.attention_sinks else 0
-    return weights, 0, norm, bias
+    whole, index_norm = _index(shape, h)
+    return weights + whole, whole, norm + index_norm, bias
+
+
+def _index(shape: ModelShape, query_input: int) -> tuple[int, int]:
+    """(weights, norm weights) of a sparse index: queries, one key, in front of latents also a weight per head."""
+    if not shape.index_topk or not shape.index_n_heads:
+        return 0, 0
+    weighted = shape.index_n_heads if shape.kv_lora_rank else 0
+    weights = query_input * shape.index_n_heads * shape.index_head_dim
+    return weights + shape.hidden_size * (shape.index_head_dim + weighted), 2 * shape.index_head_dim
 
 
 def _latent_attention(shape: ModelShape) -> tuple[int, int, int, int]:
@@ -142,36 +184,58 @@ def _latent_attention(shape: ModelShape) -> tuple[int, int, int, int]:
     q_width = heads * shape.qk_head_dim
     split = (q_rank or h) * q_width
     split += kv_rank * heads * (shape.qk_nope_head_dim + shape.v_head_dim)
-    split += heads * shape.v_head_dim * h
-    whole = h * (q_rank + kv_rank + shape.qk_rope_head_dim)
-    norm = q_rank + kv_rank
-    if shape.index_topk:
-        whole += (q_rank or h) * shape.index_n_heads * shape.index_head_dim
-        whole += h * (shape.index_head_dim + shape.index_n_heads)
-        norm += 2 * shape.index_head_dim
-    return split + whole, whole, norm, 0
+    split += heads * shape.v_head_dim * h * (2 if shape.latent_output_gate else 1)
+    whole, norm = _index(shape, q_rank or h)
+    whole += h * (q_rank + kv_rank + shape.qk_rope_head_dim)
+    return split + whole, whole, norm + q_rank + kv_rank, 0
 
 
-def _linear_attention(shape: ModelShape, mamba: bool) -> tuple[int, int, int, int]:
-    """Gated delta rule (arXiv:2412.06464) as in Qwen3-Next: q, k, v, gate; two scalars per head; short convolution.
+def _shared_attention(shape: ModelShape) -> tuple[int, int, int, int]:
+    """DeepSeek-V4: one head is key and value of all queries; keys are compressed along the sequence by learned weights
+    (overlapping windows where an index selects among them); the output projection is low-rank by groups of heads."""
+    h, d, ratio = shape.hidden_size, shape.head_dim, shape.compress_ratio
+    width = shape.num_attention_heads * d
+    split = shape.q_lora_rank * width + width * shape.o_lora_rank + shape.o_groups * shape.o_lora_rank * h
+    whole = h * (shape.q_lora_rank + d)
+    norm, bias = shape.q_lora_rank + d, shape.num_attention_heads
+    series = [(2 if shape.index_topk else 1) * d, 2 * shape.index_head_dim if shape.index_topk else 0]
+    if ratio > 1:
+        whole += 2 * h * sum(series)
+        bias += ratio * sum(series)
+        norm += d
+        if shape.index_topk:
+            whole += shape.q_lora_rank * shape.index_n_heads * shape.index_head_dim + h * shape.index_n_heads
+            norm += shape.index_head_dim
+    return split + whole, whole, norm, bias
 
-    Mamba-2 (arXiv:2405.21060): C, B, x, gate; one step per head, a skip and a decay of its own; a norm over all heads.
+
+def _linear_attention(shape: ModelShape) -> tuple[int, int, int, int]:
+    """Recurrent layers: query, key, value and gate, scalars per head, a short convolution.
+
+    ``gated_delta`` (arXiv:2412.06464) as in Qwen3-Next; ``kda`` (arXiv:2510.26692) with a decay per channel and a gate through
+    the width of one head; ``mamba2`` (arXiv:2405.21060) with the state size as key, its groups as key heads.
     """
     h, values = shape.hidden_size, shape.linear_num_value_heads
     keys = shape.linear_num_key_heads * shape.linear_key_head_dim
     width = values * shape.linear_value_head_dim
-    weights = h * (2 * keys + 2 * width) + h * (1 if mamba else 2) * values + width * h
-    weights += (2 * keys + width) * shape.linear_conv_kernel_dim
-    if mamba:
-        return weights, 0, width, 3 * values + 2 * keys + width
-    return weights, 0, shape.linear_value_head_dim, 2 * values
+    mixed = 2 * keys + width
+    weights = h * mixed + width * h + mixed * shape.linear_conv_kernel_dim
+    bias = mixed if shape.linear_conv_bias else 0
+    if shape.linear_rule == "mamba2":
+        return weights + h * (width + values), 0, width, bias + 3 * values
+    if shape.linear_rule == "kda":
+        inner = shape.linear_key_head_dim
+        whole = h * inner * (1 if shape.attn_output_gate else 2)
+        gates = keys * inner + (h * width if shape.attn_output_gate else inner * width) + h * values
+        return weights + whole + gates, whole, shape.linear_value_head_dim, bias + keys + values
+    return weights + h * (width + 2 * values), 0, shape.linear_value_head_dim, bias + 2 * values
 
 
 @lru_cache(maxsize=1024)
 def parameters(shape: ModelShape) -> Parameters:
     """Parameter counts of a model, exact integers."""
     h, vocab = shape.hidden_size, shape.vocab_size
-    norm_width = h * (2 if shape.norm_bias else 1)
+    norm_width = h * _norm_vectors(shape)
     per_kind = [(layer_parameters(shape, kind), count) for kind, count in layers(shape)]
     per_layer = [layer_parameters(shape, kind) for kind in layer_kinds(shape)]
 
@@ -181,7 +245,9 @@ def parameters(shape: ModelShape) -> Parameters:
     embedding = vocab * h
     head_bias = vocab if shape.lm_head_bias else 0
     head = 0 if shape.tie_word_embeddings else embedding
-    norm = over("norm") + norm_width * (1 + shape.embedding_norms)
+    streams = shape.hc_mult
+    joined = streams * streams * h + streams + 1 if streams else 0
+    norm = over("norm") + norm_width * (1 + shape.embedding_norms) + joined
     positions = shape.learned_positions * h
     outside = embedding + positions + head + head_bias + norm - over("norm")
     return Parameters(

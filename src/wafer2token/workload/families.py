@@ -21,19 +21,25 @@ SPELLINGS: dict[str, tuple[str, ...]] = {
     "max_position_embeddings": ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length", "n_ctx"),
     "tie_word_embeddings": ("tie_word_embeddings",),
     "dtype": ("dtype", "torch_dtype"),
-    "n_routed_experts": ("n_routed_experts", "num_routed_experts", "num_experts", "num_local_experts"),
-    "n_shared_experts": ("n_shared_experts", "num_shared_experts"),
+    "n_routed_experts": (
+        "n_routed_experts",
+        "num_routed_experts",
+        "num_experts",
+        "num_local_experts",
+        "moe_num_experts",
+    ),
+    "n_shared_experts": ("n_shared_experts", "num_shared_experts", "moe_num_shared_experts"),
     "num_experts_per_tok": (
         "num_experts_per_tok",
         "num_experts_per_token",
         "experts_per_token",
         "moe_topk",
+        "moe_top_k",
         "moe_k",
     ),
     "moe_intermediate_size": ("moe_intermediate_size",),
-    "shared_expert_intermediate_size": ("shared_expert_intermediate_size", "moe_shared_expert_intermediate_size"),
-    "moe_latent_size": ("moe_latent_size",),
-    "first_k_dense_replace": ("first_k_dense_replace", "num_dense_layers"),
+    "shared_expert_intermediate_size": ("shared_expert_intermediate_size",),
+    "first_k_dense_replace": ("first_k_dense_replace", "num_dense_layers", "moe_layer_start_index"),
     "moe_layer_freq": ("moe_layer_freq", "decoder_sparse_step", "interleave_moe_layer_step"),
     "q_lora_rank": ("q_lora_rank", "attention_q_lora_dim"),
     "kv_lora_rank": ("kv_lora_rank", "attention_kv_lora_dim"),
@@ -45,11 +51,11 @@ SPELLINGS: dict[str, tuple[str, ...]] = {
     "index_topk": ("index_topk",),
     "sliding_window": ("sliding_window", "attention_chunk_size"),
     "num_nextn_predict_layers": ("num_nextn_predict_layers", "mtp_num_hidden_layers", "num_mtp_layers"),
-    "linear_num_key_heads": ("linear_num_key_heads", "n_groups"),
-    "linear_num_value_heads": ("linear_num_value_heads", "mamba_num_heads"),
-    "linear_key_head_dim": ("linear_key_head_dim", "ssm_state_size"),
-    "linear_value_head_dim": ("linear_value_head_dim", "mamba_head_dim"),
-    "linear_conv_kernel_dim": ("linear_conv_kernel_dim", "conv_kernel"),
+    "linear_num_key_heads": ("linear_num_key_heads",),
+    "linear_num_value_heads": ("linear_num_value_heads",),
+    "linear_key_head_dim": ("linear_key_head_dim",),
+    "linear_value_head_dim": ("linear_value_head_dim",),
+    "linear_conv_kernel_dim": ("linear_conv_kernel_dim",),
 }
 
 _SWITCHES: dict[str, tuple[str, ...]] = {
@@ -69,13 +75,16 @@ class Family:
     ``parts`` are values of ``ModelShape`` fields; ``defaults`` fill configuration keys that are missing;
     ``switches`` are configuration keys that turn parts on and off; ``mlp_width`` is the multiple of ``hidden_size`` where no width is given (0: it must be given);
     ``window_default`` says which layers slide when ``layer_types`` is missing: ``none``, ``all``,
-    ``alternate`` (even layers slide), a period n as ``last_full:n``, or ``pattern`` (letters of ``hybrid_override_pattern``).
+    ``alternate`` (even layers slide), or a period n as ``last_full:n``. ``index`` says that a sparse index may choose keys,
+    ``narrow_values`` that values have a width of their own.
     """
 
     parts: dict[str, Any] = field(default_factory=dict)
     defaults: dict[str, Any] = field(default_factory=dict)
     moe: bool = False
     mla: bool = False
+    index: bool = False
+    narrow_values: bool = False
     mlp_width: int = 0
     window_default: str = "none"
     switches: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: _SWITCHES)
@@ -162,7 +171,6 @@ FAMILIES: dict[str, Family] = {
     "falcon": Family(
         parts={"mlp_gated": False, "norm_bias": True}, defaults=_TIED, mlp_width=4, switches={"bias": _ALL_BIASES}
     ),
-    "nemotron_h": Family(parts={"mlp_gated": False, "norms_per_layer": 1}, defaults=_UNTIED, moe=True, window_default="pattern"),
     "nemotron": Family(parts={"mlp_gated": False, "norm_bias": True}, defaults=_UNTIED),
     "chatglm": Family(parts={"qkv_bias": True}, defaults=_UNTIED, switches={"add_qkv_bias": ("qkv_bias",)}),
     "baichuan": Family(defaults=_UNTIED),
@@ -192,6 +200,30 @@ FAMILIES: dict[str, Family] = {
     "glm4": Family(parts={"norms_per_layer": 4}, defaults=_UNTIED, switches=_INPUT_BIAS),
     "stablelm": Family(parts={"norm_bias": True}, defaults=_UNTIED, switches={"use_qkv_bias": ("qkv_bias",)}),
     "ernie4_5": Family(defaults=_TIED, switches={"use_bias": _ALL_BIASES}),
+    "ernie4_5_moe": Family(parts={"router_bias": True}, defaults=_TIED, moe=True, switches={"use_bias": _ALL_BIASES}),
+    "mimo": Family(parts={"qkv_bias": True}, defaults=_UNTIED, switches=_INPUT_BIAS),
+    "nemotron_h": Family(
+        parts={"mlp_gated": False, "linear_rule": "mamba2", "linear_conv_bias": True, "norms_per_layer": 1},
+        defaults=_UNTIED,
+        moe=True,
+        switches={"use_conv_bias": ("linear_conv_bias",), "mlp_bias": ("mlp_bias",)},
+    ),
+    "nemotron-nas": Family(defaults=_UNTIED),
+    "deepseek_v4": Family(defaults=_UNTIED, moe=True, index=True),
+    "gemma4_text": Family(parts={**_QWEN3, "router_norms": 1, "router_bias": True}, defaults=_TIED, moe=True),
+    "minimax_m3": Family(parts=_QWEN3, defaults=_UNTIED, moe=True, index=True),
+    "mimo_v2_flash": Family(defaults=_UNTIED, moe=True, narrow_values=True),
+    "kimi_linear": Family(parts={"linear_rule": "kda"}, defaults=_UNTIED, moe=True, mla=True),
+    "step3p5": Family(parts={**_QWEN3, "head_gate": True}, defaults=_UNTIED, moe=True),
+    "longcat_flash": Family(defaults=_UNTIED, moe=True, mla=True),
+    "hy_v3": Family(parts=_QWEN3, defaults={**_UNTIED, "first_k_dense_replace": 1}, moe=True, switches=_INPUT_BIAS),
+    "hunyuan_v1_dense": Family(parts=_QWEN3, defaults=_UNTIED),
+    "hunyuan_v1_moe": Family(parts=_QWEN3, defaults=_UNTIED, moe=True, expert_width_key="intermediate_size"),
+    "olmo": Family(parts={"norm_weights": False}, defaults=_UNTIED),
+    "olmo3": Family(parts={"qk_norm_full": True}, defaults=_UNTIED, window_default="last_full:4"),
+    "arcee": Family(parts={"mlp_gated": False}, defaults=_UNTIED),
+    "dots1": Family(parts=_QWEN3, defaults={**_UNTIED, "moe_layer_freq": 1}, moe=True),
+    "qwen": Family(parts={"qkv_bias": True}, defaults=_UNTIED),
 }
 
 # the same architecture under another name
@@ -200,6 +232,22 @@ SAME_AS: dict[str, str] = {
     "gemma3": "gemma3_text",
     "qwen3_5_text": "qwen3_5",
     "qwen3_5_moe_text": "qwen3_5_moe",
+    "qwen3_vl_text": "qwen3",
+    "qwen3_vl_moe_text": "qwen3_moe",
+    "qwen3_omni_moe_text": "qwen3_moe",
+    "qwen2_5_vl_text": "qwen2",
+    "qwen2_vl_text": "qwen2",
+    "qwen2_5_vl": "qwen2",
+    "qwen2_vl": "qwen2",
+    "deepseek_ref": "deepseek_v4",
+    "gemma4": "gemma4_text",
+    "kimi_k3": "kimi_linear",
+    "minimax_m3_vl": "minimax_m3",
+    "minimax_m3_vl_text": "minimax_m3",
+    "step3p7": "step3p5",
+    "ministral": "mistral",
+    "ministral3": "mistral",
+    "yi": "llama",
     "RefinedWeb": "falcon",
     "RefinedWebModel": "falcon",
     "aquila": "llama",

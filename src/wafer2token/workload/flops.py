@@ -7,7 +7,7 @@ from typing import Any
 from wafer2token.evidence.errors import InputError, unknown
 from wafer2token.workload.counts import layer_parameters, parameters
 from wafer2token.workload.ops import attended_pairs
-from wafer2token.workload.shape import RECURRENT, ModelShape, layers, nextn_kind
+from wafer2token.workload.shape import LayerKind, ModelShape, layers, nextn_kind, of_layer
 
 FLAVOURS = ("megatron", "palm", "6n", "causal")
 RECOMPUTE = ("none", "selective", "full")
@@ -51,7 +51,7 @@ def forward_flops_per_token(shape: ModelShape, kv_len: Any, mtp: bool = False) -
     """FLOPs to pass one token that attends to ``kv_len`` tokens [FLOP], in the expanded (not absorbed) form."""
     total: Any = 2 * parameters(shape).multiplied
     for kind, count in layers(shape):
-        total = total + count * _pair_flops(shape, kind.attention) * attended_pairs(1, kv_len, kind.window)
+        total = total + count * _pair_flops(shape, kind) * _pairs(shape, kind, 1, kv_len)
     if mtp and shape.num_nextn_predict_layers:
         total = total + _nextn_flops(shape, kv_len, causal=False) / 3
     return total
@@ -61,20 +61,34 @@ def score_flops_per_token(shape: ModelShape, seq_len: Any, causal: bool = True, 
     """Forward FLOPs of attention scores and their weighted sums per token, averaged over a sequence [FLOP]."""
     total: Any = 0
     for kind, count in layers(shape):
-        pairs = attended_pairs(seq_len, seq_len, kind.window if windows else 0, causal) / seq_len
-        total = total + count * _pair_flops(shape, kind.attention) * pairs
+        pairs = _pairs(shape, kind, seq_len, seq_len, causal, windows) / seq_len
+        total = total + count * _pair_flops(shape, kind) * pairs
     return total
 
 
-def _pair_flops(shape: ModelShape, attention: str) -> int:
-    if attention in RECURRENT:
+def _pair_flops(shape: ModelShape, kind: LayerKind) -> int:
+    """Forward FLOPs of one query-key pair over all heads."""
+    if not kind.attends:
         return 0
-    return 2 * shape.num_attention_heads * (shape.qk_head_dim + shape.value_head_dim)
+    own = of_layer(shape, kind)
+    return 2 * own.num_attention_heads * (own.qk_head_dim + own.value_head_dim)
+
+
+def _pairs(
+    shape: ModelShape, kind: LayerKind, q_len: Any, kv_len: Any, causal: bool = True, windows: bool = True
+) -> Any:
+    """Query-key pairs of one head of one sequence: all, those in the window, or window and compressed entries."""
+    own = of_layer(shape, kind)
+    if own.o_groups and own.compress_ratio > 1:
+        chosen = kind.index_topk * own.compress_ratio if windows else 0
+        far = attended_pairs(q_len, kv_len, chosen, causal) / own.compress_ratio
+        return far + attended_pairs(q_len, kv_len, own.sliding_window, causal)
+    return attended_pairs(q_len, kv_len, kind.window if windows else 0, causal)
 
 
 def _nextn_flops(shape: ModelShape, seq_len: Any, causal: bool) -> Any:
     n, kind = shape.num_nextn_predict_layers, nextn_kind(shape)
     h = shape.hidden_size
     weights = 2 * h * h + layer_parameters(shape, kind).multiplied + parameters(shape).embedding
-    pairs = attended_pairs(seq_len, seq_len, kind.window, causal) / seq_len
-    return n * (6 * weights + 3 * _pair_flops(shape, kind.attention) * pairs)
+    pairs = _pairs(shape, kind, seq_len, seq_len, causal) / seq_len
+    return n * (6 * weights + 3 * _pair_flops(shape, kind) * pairs)

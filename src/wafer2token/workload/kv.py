@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from wafer2token.workload.shape import RECURRENT, LayerKind, ModelShape, layers
+from wafer2token.workload.shape import LayerKind, ModelShape, layers, of_layer
 
 STATE_BYTES = 4  # recurrent states are kept in fp32 by the published kernels (flash-linear-attention)
 
@@ -12,14 +12,18 @@ STATE_BYTES = 4  # recurrent states are kept in fp32 by the published kernels (f
 def kv_elements_per_token(shape: ModelShape, kind: LayerKind, tp: Any = 1) -> Any:
     """Elements that one token adds to the cache of one layer on one tensor-parallel rank (no window applied).
 
-    Latent attention keeps ``kv_lora_rank + qk_rope_head_dim`` elements whatever the number of heads and is not
-    divided by ``tp``; grouped heads are divided down to one head per rank. ``tp`` may be an array.
+    Latent attention keeps ``kv_lora_rank + qk_rope_head_dim`` elements whatever the number of heads, and a head that is key and
+    value at once its own width; neither is divided by ``tp``. Grouped heads are divided down to one head per rank. A cache
+    compressed along the sequence counts here by its share of one token. ``tp`` may be an array.
     """
-    if kind.attention in RECURRENT:
+    if not kind.attends:
         return 0
+    shape = of_layer(shape, kind)
     if shape.kv_lora_rank:
         return shape.kv_lora_rank + shape.qk_rope_head_dim
-    return 2 * shape.head_dim * -(-shape.num_key_value_heads // tp)
+    if shape.o_groups:
+        return shape.head_dim / max(shape.compress_ratio, 1)
+    return (shape.head_dim + shape.value_head_dim) * -(-shape.num_key_value_heads // tp)
 
 
 def kv_bytes_per_token(shape: ModelShape, dtype_bytes: Any, tp: Any = 1, index_dtype_bytes: Any = None) -> Any:
@@ -31,29 +35,39 @@ def kv_bytes_per_token(shape: ModelShape, dtype_bytes: Any, tp: Any = 1, index_d
     total: Any = 0
     for kind, count in layers(shape):
         total = total + count * kv_elements_per_token(shape, kind, tp) * dtype_bytes
-        if kind.index_topk:
-            total = total + count * shape.index_head_dim * index
+        total = total + count * _index_elements(shape, kind) * index
     return total
 
 
 def kv_bytes(shape: ModelShape, length: Any, dtype_bytes: Any, tp: Any = 1, index_dtype_bytes: Any = None) -> Any:
     """Cache of one sequence of ``length`` tokens over all layers on one tensor-parallel rank [B].
 
-    Sliding layers keep at most their window; recurrent layers keep a state of constant size. Arrays broadcast.
+    Sliding layers keep at most their window; recurrent layers keep a state of constant size; compressed layers keep a window of
+    single tokens beside their compressed entries. Arrays broadcast.
     """
     index = dtype_bytes if index_dtype_bytes is None else index_dtype_bytes
     total: Any = state_bytes(shape, tp)
     for kind, count in layers(shape):
         kept = _at_most(length, kind.window) if kind.window else length
         total = total + count * kept * kv_elements_per_token(shape, kind, tp) * dtype_bytes
-        if kind.index_topk:
-            total = total + count * length * shape.index_head_dim * index
+        total = total + count * length * _index_elements(shape, kind) * index
+        own = of_layer(shape, kind)
+        if own.o_groups and own.compress_ratio > 1:
+            total = total + count * _at_most(length, own.sliding_window) * own.head_dim * dtype_bytes
     return total
 
 
+def _index_elements(shape: ModelShape, kind: LayerKind) -> float:
+    """Elements of index keys that one token adds to one layer; layers that reuse another one's choice keep none."""
+    own = of_layer(shape, kind)
+    if not kind.index_topk or not own.index_n_heads:
+        return 0
+    return own.index_head_dim / max(own.compress_ratio, 1) if own.o_groups else own.index_head_dim
+
+
 def state_bytes(shape: ModelShape, tp: Any = 1) -> Any:
-    """State of the linear-attention layers of one sequence on one rank [B]: matrix state in fp32, convolution in bf16."""
-    count = sum(n for kind, n in layers(shape) if kind.attention in RECURRENT)
+    """State of the recurrent layers of one sequence on one rank [B]: matrix state in fp32, convolution in bf16."""
+    count = sum(n for kind, n in layers(shape) if kind.attention == "linear")
     if not count:
         return 0
     values = -(-shape.linear_num_value_heads // tp)

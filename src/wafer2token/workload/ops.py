@@ -9,8 +9,8 @@ grouped_gemm        tokens_per_expert experts n k      ``experts``: expected dis
 attention_prefill   batch q_len kv_len heads kv_heads qk_dim v_dim window topk causal cp
 attention_decode    as above; ``q_len`` new tokens per sequence (more than 1 with speculation)
 mla_decode          as above; kv_heads = 1, qk_dim = kv_lora_rank + qk_rope_head_dim, v_dim = kv_lora_rank
-attention_index     batch q_len kv_len heads qk_dim    scores of a sparse index, before top-k
-linear_attention    batch q_len heads qk_dim v_dim     recurrent state, gated delta rule
+attention_index     batch q_len kv_len ratio heads qk_dim   scores of a sparse index over every ratio-th key, before top-k
+linear_attention    batch q_len heads qk_dim v_dim passes chunk   recurrent state; FLOPs per element of it and token
 memory              bytes ops                          element-wise, norm, rope, routing: bandwidth and launches
 embedding           bytes ops                          gather of rows
 collective          op bytes ranks group               all_reduce all_gather reduce_scatter p2p
@@ -44,6 +44,10 @@ FAMILIES = (
 )
 COMMUNICATION = frozenset({"collective", "dispatch", "combine"})
 ATTENTION = frozenset({"attention_prefill", "attention_decode", "mla_decode"})
+# FLOPs per token and element of a recurrent state: decay 1, rank-one write 2, read by query 2; a delta rule reads by key first, 2
+STATE_PASSES = {"gated_delta": 7, "kda": 7, "mamba2": 5, "lightning": 5}
+# tokens between two states that kernels over many tokens write out (flash-linear-attention; chunk_size of Nemotron-H)
+STATE_CHUNK = {"gated_delta": 64, "kda": 64, "mamba2": 128, "lightning": 64}
 
 
 @dataclass(slots=True)
@@ -114,12 +118,13 @@ def _flops(op: Op) -> Any:
         width = 3 * a["qk_dim"] + 2 * a["v_dim"] if backward else forward
         return 2 * _pairs(a) * a["heads"] * width / a.get("cp", 1)
     if op.family == "attention_index":
-        pairs = a["batch"] * attended_pairs(a["q_len"], a["kv_len"])
+        pairs = a["batch"] * attended_pairs(a["q_len"], a["kv_len"]) / a.get("ratio", 1)
         return 2 * pairs * a["heads"] * a["qk_dim"] * (2 if backward else 1)
     if op.family == "linear_attention":
-        # per head and token: decay, read by key, rank-one write, read by query, each over qk_dim x v_dim
-        state = a["heads"] * a["qk_dim"] * a["v_dim"]
-        return 7 * a["batch"] * a["q_len"] * state * (2 if backward else 1)
+        # within a chunk of many tokens scores and sums over half of it; backward makes the states again
+        inside = np.where(np.asarray(a["q_len"]) > 1, a.get("chunk", 0) * (a["qk_dim"] + a["v_dim"]), 0)
+        each = a.get("passes", 7) * a["qk_dim"] * a["v_dim"] + inside
+        return a["batch"] * a["q_len"] * a["heads"] * each * (3 if backward else 1)
     return 0
 
 
@@ -139,12 +144,14 @@ def _bytes(op: Op) -> Any:
     if op.family in ATTENTION:
         return _attention_bytes(op) * (2.5 if op.direction == "backward" else 1)
     if op.family == "attention_index":
-        keys = a["batch"] * a["kv_len"] * a["qk_dim"] * dtype_bytes(op.kv_dtype)
+        keys = a["batch"] * a["kv_len"] / a.get("ratio", 1) * a["qk_dim"] * dtype_bytes(op.kv_dtype)
         return keys + a["batch"] * a["q_len"] * a["heads"] * a["qk_dim"] * act
     if op.family == "linear_attention":
-        io = a["batch"] * a["q_len"] * a["heads"] * (2 * a["qk_dim"] + 2 * a["v_dim"]) * act
-        state = a["batch"] * a["heads"] * a["qk_dim"] * a["v_dim"] * 4
-        return io + 2 * state
+        rows = a["batch"] * a["q_len"] * a["heads"]
+        state = a["qk_dim"] * a["v_dim"] * 4
+        states = np.maximum(rows / a.get("chunk", 64), a["batch"] * a["heads"])
+        moved = rows * 2 * (a["qk_dim"] + a["v_dim"]) * act + 2 * states * state
+        return moved * (3 if op.direction == "backward" else 1)
     return 0
 
 

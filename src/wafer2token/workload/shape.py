@@ -9,10 +9,10 @@ from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from typing import Any
 
-FULL, SLIDING, LINEAR, MAMBA = "full_attention", "sliding_attention", "linear_attention", "mamba"
-DENSE, SPARSE, NONE = "dense", "sparse", "none"
-RECURRENT = ("linear", "mamba")
-"""Kinds of attention that keep a state of fixed size instead of keys and values."""
+FULL, SLIDING, LINEAR = "full_attention", "sliding_attention", "linear_attention"
+DENSE, SPARSE = "dense", "sparse"
+NONE = "none"
+Overrides = tuple[tuple[str, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +21,8 @@ class ModelShape:
 
     ``num_hidden_layers`` counts the main layers; multi-token-prediction layers are apart in
     ``num_nextn_predict_layers``. ``layer_types`` and ``mlp_layer_types`` hold one word per layer
-    (``full_attention | sliding_attention | linear_attention | mamba`` and ``dense | sparse | none``). State-space layers
-    (Mamba-2, arXiv:2405.21060) use the ``linear_*`` keys: groups as key heads, the state as key width, heads as value heads.
+    (``full_attention | sliding_attention | linear_attention | none`` and ``dense | sparse | none``);
+    ``layer_overrides`` holds what single layers set otherwise (``of_layer`` applies it), empty where all are alike.
     """
 
     id: str
@@ -36,6 +36,7 @@ class ModelShape:
     intermediate_size: int
     layer_types: tuple[str, ...]
     mlp_layer_types: tuple[str, ...]
+    layer_overrides: tuple[Overrides, ...] = ()
     max_position_embeddings: int = 0
     tie_word_embeddings: bool = False
     dtype: str = "bfloat16"
@@ -46,6 +47,7 @@ class ModelShape:
     moe_intermediate_size: int = 0
     shared_expert_intermediate_size: int = 0
     moe_latent_size: int = 0
+    zero_experts: int = 0
     # multi-head latent attention and its sparse index
     q_lora_rank: int = 0
     kv_lora_rank: int = 0
@@ -55,6 +57,11 @@ class ModelShape:
     index_n_heads: int = 0
     index_head_dim: int = 0
     index_topk: int = 0
+    # one latent head as key and value, compressed along the sequence (DeepSeek-V4)
+    compress_ratio: int = 0
+    o_groups: int = 0
+    o_lora_rank: int = 0
+    hc_mult: int = 0
     # windows and linear attention
     sliding_window: int = 0
     linear_num_key_heads: int = 0
@@ -62,11 +69,16 @@ class ModelShape:
     linear_key_head_dim: int = 0
     linear_value_head_dim: int = 0
     linear_conv_kernel_dim: int = 0
+    linear_rule: str = "gated_delta"
+    linear_conv_bias: bool = False
     # multi-token prediction
     num_nextn_predict_layers: int = 0
     # small parts: they matter for exact counts, hardly for time
     mlp_gated: bool = True
     attn_output_gate: bool = False
+    head_gate: bool = False
+    latent_output_gate: bool = False
+    value_is_key: bool = False
     qkv_bias: bool = False
     o_bias: bool = False
     mlp_bias: bool = False
@@ -78,15 +90,19 @@ class ModelShape:
     qk_norm: bool = False
     qk_norm_full: bool = False
     norm_bias: bool = False
+    norm_weights: bool = True
     norms_per_layer: int = 2
+    router_norms: int = 0
     embedding_norms: int = 0
     learned_positions: int = 0
 
     @property
     def attention(self) -> str:
-        """Kind of the full-attention layers: ``mha``, ``gqa``, ``mqa`` or ``mla``."""
+        """Kind of the full-attention layers: ``mha``, ``gqa``, ``mqa``, ``mla``, or ``shared`` (one head is key and value)."""
         if self.kv_lora_rank:
             return "mla"
+        if self.o_groups:
+            return "shared"
         if self.num_key_value_heads == self.num_attention_heads:
             return "mha"
         return "mqa" if self.num_key_value_heads == 1 else "gqa"
@@ -97,11 +113,6 @@ class ModelShape:
         return SPARSE in self.mlp_layer_types
 
     @property
-    def expert_hidden_size(self) -> int:
-        """Width of what routed experts read and write: the latent one where there is one [elements]."""
-        return self.moe_latent_size or self.hidden_size
-
-    @property
     def qk_head_dim(self) -> int:
         """Width of one query or key head [elements]."""
         return self.qk_nope_head_dim + self.qk_rope_head_dim if self.kv_lora_rank else self.head_dim
@@ -109,7 +120,12 @@ class ModelShape:
     @property
     def value_head_dim(self) -> int:
         """Width of one value head [elements]."""
-        return self.v_head_dim if self.kv_lora_rank else self.head_dim
+        return self.v_head_dim or self.head_dim
+
+    @property
+    def expert_input_size(self) -> int:
+        """Width in which routed experts work: the hidden size, or the latent they are reached through [elements]."""
+        return self.moe_latent_size or self.hidden_size
 
     def to_dict(self) -> dict[str, Any]:
         """All keys as plain Python values."""
@@ -129,28 +145,52 @@ class LayerKind:
     intermediate_size: int
     window: int = 0
     index_topk: int = 0
+    overrides: Overrides = ()
 
     @property
     def name(self) -> str:
         """Short label such as ``gqa+dense`` or ``mla+sparse`` or ``gqa(128)+sparse``."""
-        return f"{self.attention}{f'({self.window})' if self.window else ''}+{self.mlp}"
+        ratio = dict(self.overrides).get("compress_ratio", 0)
+        detail = f"({self.window})" if self.window else ""
+        return f"{self.attention}{f'/{ratio}' if ratio > 1 else ''}{detail}+{self.mlp}"
+
+    @property
+    def attends(self) -> bool:
+        """Whether the layer attends to past tokens, which linear layers and layers without attention do not."""
+        return self.attention not in ("linear", NONE)
+
+
+@lru_cache(maxsize=4096)
+def of_layer(shape: ModelShape, kind: LayerKind) -> ModelShape:
+    """The shape as layers of one kind have it; the same object where nothing differs."""
+    return _with(shape, kind.overrides)
 
 
 @lru_cache(maxsize=1024)
 def layer_kinds(shape: ModelShape) -> tuple[LayerKind, ...]:
     """The kind of every main layer, first to last."""
-    kinds = []
-    for attention, mlp in zip(shape.layer_types, shape.mlp_layer_types, strict=True):
-        kinds.append(
-            LayerKind(
-                attention={LINEAR: "linear", MAMBA: "mamba"}.get(attention, shape.attention),
-                mlp=DENSE if mlp == NONE else mlp,
-                intermediate_size={SPARSE: shape.moe_intermediate_size, NONE: 0}.get(mlp, shape.intermediate_size),
-                window=shape.sliding_window if attention == SLIDING else 0,
-                index_topk=shape.index_topk if attention == FULL else 0,
-            )
-        )
-    return tuple(kinds)
+    rows = shape.layer_overrides or ((),) * shape.num_hidden_layers
+    return tuple(
+        _kind(_with(shape, own), attention, mlp, own)
+        for attention, mlp, own in zip(shape.layer_types, shape.mlp_layer_types, rows, strict=True)
+    )
+
+
+def _with(shape: ModelShape, own: Overrides) -> ModelShape:
+    fields: dict[str, Any] = dict(own)
+    return replace(shape, **fields) if fields else shape
+
+
+def _kind(shape: ModelShape, attention: str, mlp: str, own: Overrides) -> LayerKind:
+    width = {SPARSE: shape.moe_intermediate_size, DENSE: shape.intermediate_size}.get(mlp, 0)
+    return LayerKind(
+        attention={LINEAR: "linear", NONE: NONE}.get(attention, shape.attention),
+        mlp=mlp,
+        intermediate_size=width,
+        window=shape.sliding_window if attention == SLIDING else 0,
+        index_topk=shape.index_topk if attention == FULL else 0,
+        overrides=own,
+    )
 
 
 @lru_cache(maxsize=1024)
@@ -163,9 +203,16 @@ def layers(shape: ModelShape) -> tuple[tuple[LayerKind, int], ...]:
 
 
 def nextn_kind(shape: ModelShape) -> LayerKind:
-    """The kind of a multi-token-prediction layer: the last full-attention main layer's, or the last one's where all are linear."""
+    """The kind of a multi-token-prediction layer: the last main layer's that attends, or the last one's where none does.
+
+    Where attention and MLP are layers of their own, it has both.
+    """
     kinds = layer_kinds(shape)
-    return next((kind for kind in reversed(kinds) if kind.attention not in RECURRENT), kinds[-1])
+    last = next((kind for kind in reversed(kinds) if kind.attends), kinds[-1])
+    if last.mlp != NONE:
+        return last
+    other = next((kind for kind in reversed(kinds) if kind.mlp != NONE), last)
+    return replace(last, mlp=other.mlp, intermediate_size=other.intermediate_size)
 
 
 def with_layers(shape: ModelShape, count: int) -> ModelShape:
@@ -177,7 +224,7 @@ def with_layers(shape: ModelShape, count: int) -> ModelShape:
     kinds = layer_kinds(shape)
     period = next((p for p in range(1, have // 2 + 1) if kinds[-p:] == kinds[-2 * p : -p]), have)
 
-    def fit(words: tuple[str, ...]) -> tuple[str, ...]:
+    def fit(words: tuple[Any, ...]) -> tuple[Any, ...]:
         return tuple(words[i] if i < have else words[have - period + (i - have) % period] for i in range(count))
 
     return replace(
@@ -186,4 +233,5 @@ def with_layers(shape: ModelShape, count: int) -> ModelShape:
         num_hidden_layers=count,
         layer_types=fit(shape.layer_types),
         mlp_layer_types=fit(shape.mlp_layer_types),
+        layer_overrides=fit(shape.layer_overrides) if shape.layer_overrides else (),
     )

@@ -28,7 +28,7 @@ class ChipCard(Card):
     """One accelerator. All figures are per chip (package) unless the field says per die or per core.
 
     ``peak`` holds dense rates by data type (integer types count operations); ``scale_up_bandwidth`` and
-    ``scale_out_bandwidth`` are per direction. Peaks and dates of a roadmap stand on a card with status
+    ``scale_out_bandwidth`` are per direction, as is ``host_link`` to the memory of the host. Peaks and dates of a roadmap stand on a card with status
     "announced", those of the product on one with status "shipped"; ``announced`` and ``shipped`` join the two.
     """
 
@@ -66,6 +66,7 @@ class ChipCard(Card):
     scale_up_measured: ByteRate | None = None
     scale_out_bandwidth: ByteRate | None = None
     die_to_die_bandwidth: ByteRate | None = None
+    host_link: ByteRate | None = None
     tdp: Watts | None = None
     price: Dollars | None = None
     achieved_memory_bandwidth: ByteRate | None = None

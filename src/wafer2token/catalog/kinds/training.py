@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from wafer2token.catalog.card import ByteRate, Bytes, Card, Ratio, Seconds, Unit
 from wafer2token.evidence.number import Number
 
-Scope = Literal["vendor", "family", "class", "precision", "stack", "release", "overlap", "recipe", "planner"]
+Scope = Literal["vendor", "family", "class", "precision", "stack", "release", "overlap", "circumstance", "recipe", "planner"]
 Tokens = Annotated[Number, Unit("token")]
 Part = Literal["definition", "fit"]
 
@@ -16,14 +16,14 @@ class TrainingCard(Card):
     """Parameters of one scope (``part`` fit) or how it is recognised (``part`` definition); a run takes the product of the multipliers of its vendor, chip family, precision and stack.
 
     ``target`` names the vendor, the family, ``family.precision`` or the stack. ``kernel`` multiplies matrix products and
-    attention, ``attention`` and ``expert`` these alone on top, ``vector`` memory-bound kernels, ``scan`` those of state-space layers, ``unfused_attention``
+    attention, ``attention`` and ``expert`` these alone on top, ``vector`` memory-bound kernels, ``unfused_attention``
     attention that is not fused. ``*_hidden`` is the share of
     that traffic which computation covers. ``points`` and ``sources`` count the measurements behind the card, ``error`` is
     the median absolute error of the fit on them, ``left_out`` that on sources the fit had not seen.
 
     The card of scope ``planner`` holds what is taken of every job where nothing is stated: ``host_link`` between chip and
-    host memory, ``memory_reserve`` left to framework and fragmentation, ``optimizer_traffic`` of Adam per parameter,
-    ``scan_chunk`` of a state-space layer, mean document of a packed sequence (``packed_document``), ``seq_len``, the tokens of a step (``step_tokens``, at least ``step_tokens_per_chip`` for every chip), and
+    host memory, ``recurrent_kernels`` the multiple of their roofline that state updates take, ``memory_reserve`` left to framework and fragmentation, ``optimizer_traffic`` of Adam per parameter,
+    ``seq_len``, the tokens of a step (``step_tokens``, at least ``step_tokens_per_chip`` for every chip), and
     ``record_step_tokens`` for a measurement whose source states no batch.
     """
 
@@ -58,11 +58,12 @@ class TrainingCard(Card):
     expert_hidden: Ratio | None = None
     data_hidden: Ratio | None = None
     pipeline_hidden: Ratio | None = None
+    time: Ratio | None = None
     spread: Ratio | None = None
     host_link: ByteRate | None = None
+    recurrent_kernels: Ratio | None = None
     memory_reserve: Ratio | None = None
     optimizer_traffic: Bytes | None = None
-    scan_chunk: Tokens | None = None
     packed_document: Tokens | None = None
     seq_len: Tokens | None = None
     sequences_per_chip: Ratio | None = None

@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from wafer2token.catalog import get
 from wafer2token.chip.calibration.tables import KernelTable
+from wafer2token.chip.formats import stored_bytes
 from wafer2token.evidence.errors import InputError, Problem
 
 Array = npt.NDArray[np.float64]
@@ -28,6 +30,10 @@ SHORTEST_PREFILL = 16
 """Prompts below this run as decode; their rows say nothing of prefill kernels."""
 DTYPES = {"bfloat16": "bf16", "float16": "fp16", "half": "fp16", "fp8": "fp8", "nvfp4": "fp4", "int8": "int8"}
 """The package's data types that mean the same here; the others (block-scaled, weight-only) are left out."""
+
+
+_EXPERT_DTYPES = {"bfloat16": "bf16", "fp8_block": "fp8", "fp8": "fp8", "nvfp4": "fp4"}
+"""The package's data types of mixtures of experts, the better one first where two mean the same."""
 
 
 def package_data(where: str | None = None) -> Path:
@@ -104,7 +110,23 @@ def _gemm(chip: str, stack: str, folder: Path) -> Iterator[KernelTable]:
         keep = valid & (data["gemm_dtype"] == theirs)
         if keep.any():
             columns = _floats(data, {"m": "m", "n": "n", "k": "k"}, keep)
-            yield KernelTable(chip, stack, folder.name, "gemm", dtype, columns, _seconds(data, keep), SOURCE)
+            columns["copies"] = weight_copies(chip, stack, dtype, columns["n"] * columns["k"])
+            narrow = stored_bytes(dtype) < 2.0
+            yield KernelTable(
+                chip, stack, folder.name, "gemm", dtype, columns, _seconds(data, keep), SOURCE, cast=narrow
+            )
+
+
+def weight_copies(chip: str, stack: str, dtype: str, elements: Array) -> Array:
+    """Copies of the weights that the package's benchmark of a product cycles through, as its collectors say.
+
+    TensorRT-LLM: as many as exceed the last-level cache, five at most; vLLM: one for fp4, else six; SGLang: six.
+    Capacities that are printed in MB are units of 2**20 bytes.
+    """
+    if stack == "trtllm":
+        cache = float(get("chip", chip).l2 or 0.0) / 1e6 * 2**20
+        return np.clip(np.ceil(cache / (elements * stored_bytes(dtype))), 1.0, 5.0)
+    return np.full(len(elements), 1.0 if (stack, dtype) == ("vllm", "fp4") else 6.0)
 
 
 def _seconds(data: Mapping[str, npt.NDArray[Any]], keep: npt.NDArray[np.bool_]) -> Array:
@@ -179,24 +201,39 @@ def _latent(chip: str, stack: str, folder: Path) -> Iterator[KernelTable]:
 
 
 def _experts(chip: str, stack: str, folder: Path) -> Iterator[KernelTable]:
-    """Both products of a balanced mixture of experts in one time (gated: the first is twice as wide)."""
-    data = _columns(folder / "moe_perf.parquet")
-    if not data:
-        return
-    gated = np.array(["nongated" not in str(k) for k in data["kernel_source"]])
-    for theirs, dtype in DTYPES.items():
-        keep = (data["moe_dtype"] == theirs) & (data["distribution"] == "balanced") & gated
-        if not keep.any():
+    """Both products of a balanced mixture of experts in one time (gated: the first is twice as wide).
+
+    The newest release that has a data type speaks for it. Ranks of an expert-parallel group are left out: the package
+    gives each of them the tokens of all, which dispatch would have kept away. So are the kernels for least latency,
+    which serve few tokens only. Block-scaled fp8 speaks for fp8 where both were measured: models ship in it.
+    """
+    seen: set[str] = set()
+    for release in sorted(folder.parent.iterdir(), key=_version, reverse=True):
+        data = _columns(release / "moe_perf.parquet")
+        if not data:
             continue
-        raw = _floats(data, {"tokens": "num_tokens", "hidden": "hidden_size", "inter": "inter_size", "top_k": "topk", "all": "num_experts", "tp": "moe_tp_size", "ep": "moe_ep_size"}, keep)  # fmt: skip
-        columns = {
-            "tokens_per_expert": raw["tokens"] * raw["top_k"] / raw["all"],
-            "experts": np.maximum(raw["all"] / raw["ep"], 1.0),
-            "n": np.maximum(2.0 * raw["inter"] / raw["tp"], 1.0),
-            "k": raw["hidden"],
-            "down_k": np.maximum(raw["inter"] / raw["tp"], 1.0),
-        }
-        yield KernelTable(chip, stack, folder.name, "grouped_gemm", dtype, columns, _seconds(data, keep), SOURCE)
+        gated = np.array(["nongated" not in str(k) and "min_latency" not in str(k) for k in data["kernel_source"]])
+        whole = gated & (data["distribution"] == "balanced") & (data["moe_ep_size"].astype(int) == 1)
+        for theirs, dtype in _EXPERT_DTYPES.items():
+            keep = whole & (data["moe_dtype"] == theirs)
+            if keep.any() and dtype not in seen:
+                seen.add(dtype)
+                yield _expert_table(chip, stack, release.name, dtype, data, keep)
+
+
+def _expert_table(
+    chip: str, stack: str, version: str, dtype: str, data: Mapping[str, npt.NDArray[Any]], keep: npt.NDArray[np.bool_]
+) -> KernelTable:
+    raw = _floats(data, {"tokens": "num_tokens", "hidden": "hidden_size", "inter": "inter_size", "top_k": "topk", "all": "num_experts", "tp": "moe_tp_size"}, keep)  # fmt: skip
+    columns = {
+        "tokens_per_expert": raw["tokens"] * raw["top_k"] / raw["all"],
+        "experts": raw["all"],
+        "n": np.maximum(2.0 * raw["inter"] / raw["tp"], 1.0),
+        "k": raw["hidden"],
+        "down_k": np.maximum(raw["inter"] / raw["tp"], 1.0),
+        "copies": np.ones(len(raw["all"])),
+    }
+    return KernelTable(chip, stack, version, "grouped_gemm", dtype, columns, _seconds(data, keep), SOURCE, cast=True)
 
 
 _READERS = {"gemm": _gemm, "attention": _attention, "mla": _latent, "moe": _experts, "quantize": _quantise}

@@ -9,16 +9,17 @@ import numpy.typing as npt
 
 from wafer2token.catalog.calibration_cards import Fitted
 from wafer2token.chip.calibration.tables import KernelTable
-from wafer2token.chip.fits import FAMILIES, FamilyFit, fitted_names
+from wafer2token.chip.fits import CAST, FAMILIES, OPTIONAL, FamilyFit, fitted_names, parameter_values
 from wafer2token.chip.kernels import (
     attention_decode_time,
     attention_prefill_time,
-    grouped_matmul_time,
+    experts_time,
     matmul_time,
     memory_time,
     quantise_time,
 )
 from wafer2token.chip.machine import Accelerator, accelerator
+from wafer2token.chip.transfer import Traits
 from wafer2token.evidence.fitting import Range, quantiles_80, search
 
 Array = npt.NDArray[np.float64]
@@ -34,9 +35,11 @@ _MATMUL: dict[str, Range] = {
     "overlap": (1.0, 3.0, 20.0),
     "tile_step": (0.3, 0.97, 1.0),
     "small_tile_step": (0.3, 0.95, 1.0),
-    "split_depth": (64.0, 2000.0, 16384.0),
+    "split_depth": (64.0, 2000.0, 65536.0),
     "sustained": (0.05, 0.9, 1.0),
+    "cache": (5e9, 4e10, 5e11),
 }
+_CAST: dict[str, Range] = {"cast_floor": (0.0, 1e-6, 1e-4), "cast": (0.02, 0.7, 10.0), "cast_row": (1.0, 1000.0, 16384.0)}
 _PREFILL: dict[str, Range] = {
     "floor": (0.0, 1e-5, 1e-3),
     "compute": (0.02, 0.6, 1.0),
@@ -70,6 +73,7 @@ _IDENTIFIED = {
 _ALTERNATIVES: dict[str, tuple[dict[str, float], ...]] = {
     "attention_decode": ({"rows": 16.0}, {"rows": 64.0}),
     "mla_decode": ({"rows": 16.0}, {"rows": 64.0}),
+    "grouped_gemm": ({"rows": 16.0},),
 }
 """Parameters that take one of a few values: each is tried."""
 SMALL_TABLE = 150
@@ -96,13 +100,11 @@ def predict(acc: Accelerator, table: KernelTable) -> Array:
     c = table.columns
     weight = table.weight_dtype or None
     if table.family == "gemm":
-        return matmul_time(acc, c["m"], c["n"], c["k"], table.dtype, c.get("groups", 1.0), weight)
+        return matmul_time(
+            acc, c["m"], c["n"], c["k"], table.dtype, c.get("groups", 1.0), weight, copies=c.get("copies")
+        )
     if table.family == "grouped_gemm":
-        tokens, experts = c["tokens_per_expert"], c["experts"]
-        time = grouped_matmul_time(acc, tokens, experts, c["n"], c["k"], table.dtype, weight)
-        if "down_k" in c:
-            time = time + grouped_matmul_time(acc, tokens, experts, c["k"], c["down_k"], table.dtype, weight)
-        return time
+        return experts_time(acc, c, table.dtype, weight)
     if table.family == "memory":
         return memory_time(acc, c["bytes"])
     if table.family == "quantise":
@@ -124,8 +126,9 @@ def predict(acc: Accelerator, table: KernelTable) -> Array:
 def fit_tables(
     tables: Sequence[KernelTable], chips: Callable[[KernelTable], Accelerator] | None = None, rows: int = 2000,
     evaluations: int = 4000, others: Mapping[str, float] | None = None, hold_out: bool = True,
+    of: Traits | None = None, weights: Sequence[float] | None = None,
 ) -> Fitted:  # fmt: skip
-    """One parameter set for some tables of one family, each with the same weight.
+    """One parameter set for some tables of one family.
 
     Half of the shapes of every table is held out (see KernelTable.halves); the loss is the mean |ln ratio|.
 
@@ -136,18 +139,23 @@ def fit_tables(
         evaluations: of the loss.
         others: parameters to keep where the tables are too small to tell them apart.
         hold_out: hold half of the shapes out; False fits every row.
+        of: traits that parameters of matrix products are stated for, where the tables are of several chips.
+        weights: of the tables; equal when None.
     """
     family, dtype = tables[0].family, tables[0].dtype
-    of = chips or machine
+    chip = chips or machine
     small = sum(len(t) for t in tables) < SMALL_TABLE
     halves = [(t, t.where(np.zeros(len(t), dtype=bool))) if small or not hold_out else t.halves() for t in tables]
-    pairs = [(of(t), a.thinned(rows)) for t, (a, _) in zip(tables, halves, strict=True) if len(a)]
+    shares = weights or [1.0] * len(tables)
+    pairs = [(w, chip(t), a.thinned(rows)) for w, t, (a, _) in zip(shares, tables, halves, strict=True) if len(a)]
+    total = sum(w for w, _, _ in pairs)
 
     def loss(parameters: Mapping[str, float]) -> float:
-        errors = [np.abs(log_ratio(acc, table, parameters)).mean() for acc, table in pairs]
-        return float(np.mean(errors))
+        return sum(w * float(np.abs(log_ratio(acc, t, parameters, of)).mean()) for w, acc, t in pairs) / total
 
     space, kept = SEARCH[family], dict[str, float]()
+    if any(t.cast for t in tables):
+        space = space | _CAST
     if others is not None and small:
         space = {k: space[k] for k in _IDENTIFIED[family]}
         kept = {k: v for k, v in others.items() if k not in space}
@@ -157,10 +165,10 @@ def fit_tables(
         found = given | search(lambda p, given=given: loss(given | dict(p)), space, evaluations)  # type: ignore[misc]
         trials.append((loss(found), found))
     best = min(trials, key=lambda t: t[0])[1]
-    checked = [(of(t), b if len(b) else a) for t, (a, b) in zip(tables, halves, strict=True)]
-    residuals = [log_ratio(acc, table, best) for acc, table in checked]
+    checked = [(chip(t), b if len(b) else a) for t, (a, b) in zip(tables, halves, strict=True)]
+    residuals = [log_ratio(acc, table, best, of) for acc, table in checked]
     return Fitted(
-        family, dtype, {name: best[name] for name in fitted_names(FAMILIES[family])},
+        family, dtype, {k: v for k, v in best.items() if k in (*fitted_names(FAMILIES[family]), *OPTIONAL)},
         points=sum(len(t) for t in tables),
         held_out=sum(len(b) for _, b in halves),
         error=float(np.mean([np.abs(np.exp(-r) - 1.0).mean() for r in residuals])),
@@ -169,13 +177,18 @@ def fit_tables(
     )  # fmt: skip
 
 
-def log_ratio(acc: Accelerator, table: KernelTable, parameters: Mapping[str, float]) -> Array:
-    """ln(measured / predicted) of the rows of a table under parameters."""
-    return np.asarray(np.log(table.seconds / predict(using(acc, table.family, table.dtype, parameters), table)))
+def log_ratio(
+    acc: Accelerator, table: KernelTable, parameters: Mapping[str, float], of: Traits | None = None
+) -> Array:
+    """ln(measured / predicted) of the rows of a table under parameters, stated for a chip of the traits ``of``."""
+    if not table.cast:
+        parameters = {k: v for k, v in parameters.items() if k not in CAST}
+    return np.asarray(np.log(table.seconds / predict(using(acc, table.family, table.dtype, parameters, of), table)))
 
 
-def using(acc: Accelerator, family: str, dtype: str, parameters: Mapping[str, float]) -> Accelerator:
+def using(
+    acc: Accelerator, family: str, dtype: str, parameters: Mapping[str, float], of: Traits | None = None
+) -> Accelerator:
     """The accelerator with these parameters for one family."""
-    kind = FAMILIES[family]
-    values = kind(**{name: parameters[name] for name in fitted_names(kind)})
-    return acc.with_fit(family, FamilyFit(values, 0.0, 0.0, 0.0, "", "calibrated", "", dtype))
+    values = parameter_values(FAMILIES[family], parameters)
+    return acc.with_fit(family, FamilyFit(values, 0.0, 0.0, 0.0, "", "calibrated", "", dtype, of))

@@ -40,6 +40,7 @@ class KernelTable:
         source: id of the source card.
         weight_dtype, kv_dtype: stored formats that differ from ``dtype``.
         causal: whether attention skips later keys.
+        cast: whether the measured call also casts A to a narrow format.
     """
 
     chip: str
@@ -54,6 +55,7 @@ class KernelTable:
     weight_dtype: str = ""
     kv_dtype: str = ""
     causal: bool = True
+    cast: bool = False
 
     def __len__(self) -> int:
         return len(self.seconds)

@@ -11,6 +11,7 @@ from .queues import dequeue, enqueue, pop_wire, prefix_hits
 from .state import (
     BOTH,
     DECODE,
+    DONE_N,
     DOWN,
     FAILURE,
     IDLE,
@@ -130,6 +131,7 @@ def restart(w: World, i: int) -> None:
     w.trip[i].target = w.load[i].isl
     w.trip[i].left = w.load[i].steps
     w.trip[i].first = -1.0
+    w.trip[i].left_behind = 0
 
 
 @kernel
@@ -214,7 +216,11 @@ def next_arrival(w: World) -> float:
     i = w.tally[NEXT]
     if i >= w.load.shape[0] or w.tally[INFLIGHT] >= w.knobs.max_inflight:
         return math.inf
-    return float(max(w.load[i].arrival, w.now[0]))
+    at = max(w.load[i].arrival, w.now[0])
+    begun = w.tally[INFLIGHT] + w.tally[DONE_N]
+    if begun >= w.knobs.max_inflight:
+        at = max(at, w.release[begun % w.release.shape[0]] + w.knobs.response_s)
+    return float(at)
 
 
 @kernel

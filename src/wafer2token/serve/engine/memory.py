@@ -58,10 +58,38 @@ def take_blocks(w: World, r: int, i: int) -> None:
     w.trip[i].shared = full_hashes(w, i) * w.knobs.hash_blocks
     w.trip[i].held = private_blocks(w, i)
     w.fleet[r].used += w.trip[i].held
+    w.fleet[r].taken += w.trip[i].held - reuse(w, r, i)
     if w.knobs.reserve > 0.0:
         w.trip[i].promised = promise(w, i)
         w.fleet[r].promised += w.trip[i].promised
     shrink_cache(w, r)
+
+
+@kernel
+def reuse(w: World, r: int, i: int) -> int:
+    """Blocks that request i left behind at its preemption and that nobody has overwritten; their KV counts again.
+
+    Freed blocks are overwritten in the order in which they were freed, the end of a sequence first.
+    """
+    size = w.knobs.block_size
+    taken = w.fleet[r].taken + w.phase[r, w.fleet[r].step % w.knobs.cycle]  # decoders take theirs first
+    lost = min(max(taken - w.trip[i].mark, 0), w.trip[i].left_behind)
+    blocks = min(w.trip[i].left_behind - lost, w.trip[i].had // size - w.trip[i].shared)
+    w.trip[i].left_behind = 0
+    if blocks <= 0 or w.trip[i].computed < min(w.trip[i].shared * size, w.trip[i].target - 1):
+        return 0
+    w.trip[i].computed = max(w.trip[i].computed, min((w.trip[i].shared + blocks) * size, w.trip[i].target - 1))
+    return int(blocks)
+
+
+@kernel
+def leave_behind(w: World, r: int, i: int, blocks: int, tokens: int) -> None:
+    """Request i is preempted and frees ``blocks``; with the shared ones they hold the KV of ``tokens``."""
+    if w.knobs.keeps == 0:
+        return
+    w.trip[i].left_behind = blocks
+    w.trip[i].mark = w.fleet[r].taken + free_blocks(w, r)
+    w.trip[i].had = tokens
 
 
 @kernel
@@ -183,8 +211,11 @@ def evict(w: World, r: int) -> None:
     """Preempt the youngest request of replica r: recompute later, or swap its KV to the host."""
     decoder, filler = youngest(w, r)
     if decoder >= 0:
-        held = w.trip[w.slots[r, decoder].heap_id].held + grown_blocks(w, r, int(w.slots[r, decoder].heap_id))
-        i = leave(w, r, decoder)
+        i = int(w.slots[r, decoder].heap_id)
+        held = w.trip[i].held + grown_blocks(w, r, i)
+        done = w.fleet[r].step - w.trip[i].join_step
+        leave_behind(w, r, i, held, int(w.trip[i].context + w.knobs.gain * done))
+        leave(w, r, decoder)
         if w.knobs.preemption == SWAP:
             w.fleet[r].debt += 2.0 * held * w.knobs.swap_s_per_block
             w.trip[i].target = known_tokens(w, i) - 1
@@ -195,6 +226,7 @@ def evict(w: World, r: int) -> None:
     else:
         i = drop_filler(w, r, filler)
         w.fleet[r].unstarted -= w.trip[i].target - w.trip[i].computed
+        leave_behind(w, r, i, w.trip[i].held, w.trip[i].computed)
         give_blocks(w, r, i, 0)
         w.trip[i].computed = 0
     w.trip[i].evicted += 1

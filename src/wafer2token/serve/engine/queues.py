@@ -180,6 +180,7 @@ def hold_prefix(w: World, r: int, i: int) -> None:
                 w.fleet[r].idle -= size
             w.cache[r, h].present = 1
             w.fleet[r].used += size
+            w.fleet[r].taken += size
         w.cache[r, h].users += 1
 
 

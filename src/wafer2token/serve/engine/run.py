@@ -89,6 +89,8 @@ class Cluster:
         tokens_per_step: output tokens per decode step and request (above 1 with speculation).
         max_waiting: requests queued at a replica beyond which new ones are turned away.
         max_concurrency: requests in flight over all (a closed loop when all arrive at once).
+        prefix_cache: prompts with hashes share blocks, and blocks of a preempted request (vllm) serve again until overwritten.
+        response_s: time outside the engine until the client of a closed loop sends its next request.
     """
 
     pools: tuple[Pool, ...]
@@ -101,6 +103,7 @@ class Cluster:
     max_waiting: int = 1 << 40
     max_concurrency: int = 1 << 40
     prefix_cache: bool = False
+    response_s: float = 0.0
     swap_s_per_block: float = 0.0
     transfer_s_per_token: float = 0.0
     transfer_latency_s: float = 0.0
@@ -189,7 +192,8 @@ def build(requests: Requests, cluster: Cluster) -> World:
     return World(
         load, hashes, _trip(load, fleet, cluster), fleet, _records((r, slots), s.SLOT), lane,
         np.zeros((r, knobs.cycle), np.int32), gemm, work, batch, kv, attend, cache, _changes(cluster),
-        _records(wire, s.WIRE), np.zeros(s.COUNTERS, np.int64), np.zeros(1), np.zeros(s.ITL_BINS), knobs,
+        _records(wire, s.WIRE), np.zeros(s.COUNTERS, np.int64), np.zeros(1),
+        np.zeros(max(min(cluster.max_concurrency, len(requests)), 1)), np.zeros(s.ITL_BINS), knobs,
     )  # fmt: skip
 
 
@@ -223,6 +227,8 @@ def _knobs(cluster: Cluster, requests: Requests) -> Knobs:
         reserve=float(cluster.reserve),
         router=ROUTERS[cluster.router],
         preemption=PREEMPTIONS[cluster.preemption],
+        keeps=int(cluster.prefix_cache and cluster.policy == "vllm" and cluster.preemption == "recompute"),
+        response_s=float(cluster.response_s),
         max_waiting=int(cluster.max_waiting),
         max_inflight=int(cluster.max_concurrency),
         hash_blocks=requests.hash_tokens // cluster.block_size if cached else 0,

@@ -45,6 +45,8 @@ TRIP = np.dtype([
     ("held", "i4"), ("shared", "i4"),  # private KV blocks when it joined, prompt blocks kept in the prefix cache
     ("lead", "i4"),  # decode steps until its first further block
     ("promised", "i4"),  # blocks reserved at admission
+    ("left_behind", "i4"), ("had", "i4"),  # private blocks freed at its preemption, tokens whose KV they and the shared ones held
+    ("mark", "i8"),  # blocks that its replica must have taken before the first of them is overwritten
     ("hit", "i4"), ("evicted", "i4"),  # tokens found in the prefix cache at its last admission, times preempted
     ("after", "i4"),  # next in the waiting queue
     ("status", "i4"),
@@ -59,6 +61,7 @@ FLEET = np.dtype([
     ("busy", "f8"), ("block_time", "f8"), ("batch_time", "f8"), ("decode_s", "f8"), ("prefill_s", "f8"),
     ("step", "i8"), ("steps_run", "i8"), ("jump_steps", "i8"),
     ("blocks", "i8"), ("used", "i8"), ("promised", "i8"), ("idle", "i8"),  # idle: cached, referenced by nobody
+    ("taken", "i8"),  # blocks taken from the free list so far
     ("unstarted", "i8"),  # prompt tokens waiting or in prefill
     ("mode", "i4"), ("role", "i4"), ("table", "i4"), ("max_seqs", "i4"), ("max_tokens", "i4"),
     ("per_query", "i4"),  # tokens per decoding request and step: 1 + drafts
@@ -82,6 +85,8 @@ class Knobs(NamedTuple):
     reserve: float  # share of the output reserved at admission
     router: int
     preemption: int
+    keeps: int  # 1: blocks of a preempted request stay until they are overwritten
+    response_s: float  # from the end of a request in the engine to the next request of its client
     max_waiting: int
     max_inflight: int
     hash_blocks: int  # KV blocks per prefix hash, 0 without a prefix cache
@@ -110,5 +115,6 @@ class World(NamedTuple):
     wire: Any  # heap of KV transfers under way
     tally: I8
     now: F
+    release: F  # [slot of the closed loop] when the request that ended there freed it
     gaps: F  # inter-token gaps, weighted by requests
     knobs: Knobs

@@ -16,9 +16,9 @@ from .state import (
     IDLE,
     INFLIGHT,
     JUMP,
+    MIXED,
     PREFILL,
     PREFILLED,
-    SEPARATE,
     STATIC,
     STEP,
     World,
@@ -30,6 +30,7 @@ def complete(w: World, r: int, i: int, at: float) -> None:
     """Request i has all its tokens."""
     w.trip[i].finish = at
     w.trip[i].status = DONE
+    w.release[w.tally[DONE_N] % w.release.shape[0]] = at
     w.tally[DONE_N] += 1
     w.tally[INFLIGHT] -= 1
 
@@ -55,7 +56,7 @@ def admit(w: World, r: int, budget: int, at: float) -> int:
         if i < 0:
             break
         ready = w.trip[i].computed >= w.trip[i].target
-        if (not ready and budget <= 0) or not fits(w, r, i):
+        if (not ready and budget <= 0 and knobs.policy != STATIC) or not fits(w, r, i):
             break
         dequeue(w, r)
         w.trip[i].order = next_order(w)
@@ -66,7 +67,7 @@ def admit(w: World, r: int, budget: int, at: float) -> int:
             start_decoding(w, r, i, at)
             continue
         slot = w.fleet[r].filling
-        chunk = min(w.trip[i].target - w.trip[i].computed, budget)
+        chunk = max(min(w.trip[i].target - w.trip[i].computed, budget), 0)
         w.slots[r, slot].fill_id = i
         w.slots[r, slot].fill_chunk = chunk
         w.fleet[r].filling = slot + 1
@@ -86,7 +87,7 @@ def begin(w: World, r: int, at: float) -> None:
     gone = make_room(w, r)
     per_query = w.fleet[r].per_query
     budget = w.fleet[r].max_tokens
-    if knobs.policy != SEPARATE:
+    if knobs.policy == MIXED:
         budget -= w.fleet[r].batch * per_query
     for slot in range(w.fleet[r].filling):
         i = w.slots[r, slot].fill_id
@@ -113,7 +114,7 @@ def begin(w: World, r: int, at: float) -> None:
 def begin_step(w: World, r: int, tokens: int, work: float) -> None:
     """One step with ``tokens`` prompt tokens; the decoders take part unless the engine keeps the two apart."""
     batch, mean = 0, 0.0
-    if w.fleet[r].batch > 0 and w.knobs.policy != SEPARATE:
+    if w.fleet[r].batch > 0 and w.knobs.policy == MIXED:
         batch = w.fleet[r].batch
         mean = w.fleet[r].context / batch
     total = tokens + batch * w.fleet[r].per_query
@@ -157,7 +158,9 @@ def advance(w: World, r: int, steps: int, until: float) -> None:
         if steps > 1:
             note_gap(w, gap, float((steps - 1) * w.fleet[r].batch))
         w.fleet[r].stall = 0.0
-        w.fleet[r].used += growth(w, r, steps)
+        grown = growth(w, r, steps)
+        w.fleet[r].used += grown
+        w.fleet[r].taken += grown
         w.fleet[r].context += w.knobs.gain * steps * w.fleet[r].batch
         w.fleet[r].step += steps
         w.fleet[r].steps_run += steps
