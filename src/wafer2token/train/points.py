@@ -379,6 +379,7 @@ def read_plan(record: Record, split: Record, ranks: int, shape: ModelShape) -> t
         recompute_share=_share(split, shape, pp),
         schedule=schedule(split, vpp, pp),
         sequence_parallel=bool(split.get("sequence_parallel", not 0 < year(record) < 2022.3)) and tp > 1,
+        context=int(any(word in str(split.get("cp_algo") or "") for word in ("ulysses", "a2a"))),
         precision=precision(record),
     ), stated
 
