@@ -15,9 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from wafer2token.train.calibration import family_of, parent_of, planner, precision_class, vendor_of
+from wafer2token.train.circumstances import circumstances, spread_of
 from wafer2token.train.layer import Work
 from wafer2token.train.plan import PlanTable, table
-from wafer2token.train.predict import Prepared, seconds_of
+from wafer2token.train.predict import Prepared, calibrated_case, seconds_of, step_seconds
 from wafer2token.train.step import Parts, Software, step_time
 from wafer2token.train.wording import OVERLAPS
 
@@ -64,6 +65,19 @@ class Problem:
     mean: Array
     sd: Array
     design: dict[str, Array]
+
+
+def fitted_points(ready: Sequence[Prepared]) -> list[Prepared]:
+    """The points that the fit reads: steady pre-training whose plan is stated, or on one node with few to choose from.
+
+    What a source itself calls a regression of its software is left out.
+    """
+    out = []
+    for p in ready:
+        steady = p.case.kind == "pretrain_steady_state" and "regression" not in p.case.features
+        if steady and p.case.weight > 0 and not circumstances(p.case):
+            out.append(p)
+    return out
 
 
 def scopes(point: Prepared) -> dict[str, str]:
@@ -229,11 +243,12 @@ def as_values(task: Problem, theta: Array) -> dict[tuple[str, str], dict[str, fl
     return out
 
 
-def spread(errors: Array, weight: Array) -> float:
-    """Standard deviation of ln errors by their 80th weighted percentile of the absolute value, which outliers do not move."""
-    order = np.argsort(np.abs(errors))
-    share = np.cumsum(weight[order]) / weight.sum()
-    return float(np.abs(errors)[order][min(int(np.searchsorted(share, 0.8)), len(order) - 1)] / 1.2815515655446004)
+def log_errors(points: Sequence[Prepared]) -> tuple[Array, Array]:
+    """ln(predicted / measured) seconds of points under the cards as they are, without their circumstances; their stated spreads."""
+    hows = [calibrated_case(p) for p in points]
+    seconds = np.array([step_seconds(p, how.software) for p, how in zip(points, hows, strict=True)])
+    measured = np.array([seconds_of(p, p.case.measured) for p in points])
+    return np.log(seconds / measured), np.array([how.spread for how in hows])
 
 
 def cards(task: Problem, theta: Array, left_out: Array) -> list[dict[str, object]]:
@@ -254,7 +269,7 @@ def cards(task: Problem, theta: Array, left_out: Array) -> list[dict[str, object
                 "sources": len(sources),
                 "error": float(np.median(np.abs(np.expm1(error[mine])))),
                 "left_out": float(np.median(np.abs(np.expm1(left_out[mine])))),
-                "spread": spread(both, np.concatenate([task.weight[mine]] * 2)),
+                "spread": spread_of(both, np.concatenate([task.weight[mine]] * 2)),
                 **values,
             }
         )
@@ -275,7 +290,7 @@ def unmeasured(rows: list[dict[str, object]], errors: Array, weight: Array) -> d
         "points": len(errors),
         "sources": sum(int(str(row["sources"])) for row in vendors),
         "left_out": float(np.median(np.abs(np.expm1(errors)))),
-        "spread": spread(errors, weight),
+        "spread": spread_of(errors, weight),
         **means,
     }
 

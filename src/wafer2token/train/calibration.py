@@ -37,11 +37,24 @@ class Calibrated:
     measured_family: bool
     unfused_attention: float = 1.0
     biased_attention: bool = True
+    time: float = 1.0
 
 
 def planner(name: str) -> float:
     """A number of the card `training.planner` [SI]: what is taken where nothing is stated."""
     return float(getattr(get("training", "planner"), name))
+
+
+def fitted_card(scope: str, target: str) -> Any:
+    """The fitted card of a scope and target; None where there is none."""
+    cards = all_cards("training").values()
+    return next((c for c in cards if (c.scope, c.target, c.part) == (scope, target, "fit")), None)
+
+
+def overlap_odds(traffic: str) -> float:
+    """What a stated overlap of a traffic multiplies the odds of its hidden share by; 1 where none was fitted."""
+    card = fitted_card("overlap", traffic)
+    return float(card.tensor_overlap) if card is not None and card.tensor_overlap is not None else 1.0
 
 
 def vendor_of(vendor: str) -> str:

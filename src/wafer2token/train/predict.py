@@ -9,7 +9,16 @@ import numpy as np
 
 from wafer2token.catalog import ids
 from wafer2token.evidence.errors import EvidenceError, InfeasibleError
-from wafer2token.train.calibration import Calibrated, calibrated, planner, stack_of, vendor_of
+from wafer2token.train.calibration import (
+    Calibrated,
+    calibrated,
+    fitted_card,
+    overlap_odds,
+    planner,
+    stack_of,
+    vendor_of,
+)
+from wafer2token.train.circumstances import circumstances
 from wafer2token.train.failures import availability, reliability_card
 from wafer2token.train.machine import Machine, machine, with_scale_out
 from wafer2token.train.memory import FROZEN, MIXED, memory
@@ -17,6 +26,7 @@ from wafer2token.train.plan import SCHEDULES, Plan, table
 from wafer2token.train.points import CannotExpressError, Case
 from wafer2token.train.search import Space, price, search
 from wafer2token.train.step import Parts, Software, parts_of_step, step_time
+from wafer2token.train.wording import OVERLAPS
 from wafer2token.workload import train_flops_per_token
 
 INTERLEAVED = SCHEDULES.index("interleaved")
@@ -132,17 +142,32 @@ def _fastest(case: Case, plans: list[Plan], place: Machine, how: Calibrated) -> 
     return plans[int(np.argmin(price(case.shape, place, table(plans), case.seq_len, how.software).total))]
 
 
-def software_of(ready: Prepared) -> Calibrated:
-    """Calibrated software of a case; overlap off where the source switched it off."""
-    how = calibrated(ready.case.chip, ready.place.vendor, ready.case.precision, ready.stack)
+def calibrated_case(ready: Prepared) -> Calibrated:
+    """Calibrated software of a case; attention and overlap as the source states them."""
+    case = ready.case
+    how = calibrated(case.chip, ready.place.vendor, case.precision, ready.stack)
+    software = how.software
     if not float(np.ravel(ready.parts.fused)[0]):
-        how = replace(how, software=replace(how.software, attention=how.software.attention * how.unfused_attention))
-    if any("overlap switched off" in f for f in ready.case.features):
-        off = replace(
-            how.software, tensor_hidden=0.0, context_hidden=0.0, expert_hidden=0.0, data_hidden=0.0, pipeline_hidden=0.0
+        software = replace(software, attention=software.attention * how.unfused_attention)
+    if case.features & set(OVERLAPS):
+        odds = overlap_odds("tensor") * software.tensor_hidden / max(1 - software.tensor_hidden, 1e-9)
+        software = replace(software, tensor_hidden=odds / (1 + odds))
+    if any("overlap switched off" in f for f in case.features):
+        software = replace(
+            software, tensor_hidden=0.0, context_hidden=0.0, expert_hidden=0.0, data_hidden=0.0, pipeline_hidden=0.0
         )
-        return replace(how, software=off)
-    return how
+    return replace(how, software=software)
+
+
+def software_of(ready: Prepared) -> Calibrated:
+    """Calibrated software of a case, with the time and the spread that its circumstances add."""
+    how = calibrated_case(ready)
+    time, spread = 1.0, how.spread**2
+    for name in circumstances(ready.case):
+        card = fitted_card("circumstance", name)
+        if card is not None:
+            time, spread = time * float(card.time), spread + float(card.spread) ** 2
+    return replace(how, time=time, spread=float(np.sqrt(spread)))
 
 
 def step_seconds(ready: Prepared, how: Software) -> float:
