@@ -79,8 +79,11 @@ def family_of(chip_id: str) -> str:
     return best[1]
 
 
-def stack_of(framework: str, vendor: str) -> str:
-    """Stack whose card names a word of a framework text; the vendor's usual stack where none does."""
+def stack_of(framework: str, vendor: str, year: float = 0.0) -> str:
+    """Stack whose card names a word of a framework text; the vendor's usual stack where none does.
+
+    Where the year is known, the latest release that had begun by then takes the place of the line it belongs to.
+    """
     words = framework.lower()
     hits = [
         (len(mark), card.target)
@@ -89,9 +92,13 @@ def stack_of(framework: str, vendor: str) -> str:
         for mark in card.frameworks
         if mark in words
     ]
-    if hits:
-        return str(max(hits)[1])
-    return {"huawei": "mindspeed", "google": "jax"}.get(vendor, "megatron")
+    stack = str(max(hits)[1]) if hits else {"huawei": "mindspeed", "google": "jax"}.get(vendor, "megatron")
+    begun = [
+        (float(card.since), card.target)
+        for card in all_cards("training").values()
+        if card.parent == stack and 0 < card.since <= year
+    ]
+    return str(max(begun)[1]) if begun else stack
 
 
 def parent_of(stack: str) -> str:

@@ -15,19 +15,22 @@ from wafer2token.train.points import Case
 
 Array = npt.NDArray[np.float64]
 Z80 = 1.2815515655446004  # standard normal quantile of 90%
-SHRINK = 1.0
+SHRINK = 3.0
 """Sources' worth of evidence that a circumstance costs no time."""
 
 
 def few_choices(case: Case) -> bool:
-    """Whether a plan that is not stated hardly matters: one node, and the number of accumulated micro-batches was logged."""
-    return case.plan is None and case.accumulation > 0 and case.devices <= case.node
+    """Whether a plan that is not stated hardly matters: the number of accumulated micro-batches was logged, and the plan
+    is that of a like submission or has to fit one node."""
+    return case.accumulation > 0 and ("borrowed" in case.stated or case.devices <= case.node)
 
 
 def circumstances(case: Case) -> tuple[str, ...]:
     """Which of them hold of a case; none of steady pre-training with a stated plan."""
     out = [] if case.kind == "pretrain_steady_state" else ["fine_tuning" if case.kind in ("finetune", "sft") else case.kind]
-    if case.plan is None and not few_choices(case):
+    if few_choices(case):
+        return tuple(out)
+    if case.plan is None:
         out.append("searched_plan")
     elif "borrowed" in case.stated:
         out.append("borrowed_plan")

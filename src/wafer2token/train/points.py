@@ -13,7 +13,7 @@ from typing import Any
 
 from wafer2token.catalog import all_cards, get, ids
 from wafer2token.evidence.errors import InputError, W2TError
-from wafer2token.train.calibration import stack_of, vendor_of
+from wafer2token.train.calibration import parent_of, stack_of, vendor_of
 from wafer2token.train.parse import parse_plan
 from wafer2token.train.plan import RECOMPUTE, SCHEDULES, Plan
 from wafer2token.train.wording import (
@@ -23,6 +23,7 @@ from wafer2token.train.wording import (
     scale_out,
     software_words,
     title_of,
+    told_plan,
     year,
 )
 from wafer2token.workload import ModelShape, model
@@ -162,7 +163,7 @@ def read_case(record: Record, shapes: Mapping[str, ModelShape], lists_chunks: bo
     ``lists_chunks`` says that this source prints schedules, so that a missing one is plain 1F1B and not unknown.
     """
     kind, target = _measure(record)
-    record = with_recipe(record)
+    record = with_notes(with_recipe(record))
     hardware, split = record.get("hardware") or {}, dict(record.get("parallelism") or {})
     source = record.get("source") or {}
     chip, dies, node = machine(hardware)
@@ -221,6 +222,14 @@ def with_recipe(record: Record) -> Record:
     return record
 
 
+def with_notes(record: Record) -> Record:
+    """The record with the plan and the batch that its notes tell, where its own fields name none."""
+    split, told = record.get("parallelism") or {}, told_plan(record)
+    batch = record.get("global_batch") or told.get("global_batch")
+    told = {} if any(split.get(key) for key in ("tp", "pp", "dp")) else told
+    return {**record, "global_batch": batch, "parallelism": {**{k: v for k, v in told.items() if k != "global_batch"}, **split}}
+
+
 def _recipe_split(text: str) -> dict[str, Any]:
     """The plan of a recipe card in the spelling of a record."""
     fields = parse_plan(text)
@@ -256,23 +265,41 @@ def _job(record: Record, split: Record) -> tuple[int, int]:
 
 
 def borrow_plans(cases: Sequence[Case], pool: Sequence[Case]) -> list[Case]:
-    """Cases without a stated plan take that of a record of the same model and stack, the nearest in devices.
+    """Cases without a stated plan take that of a record of the same model and line of stacks, the most alike.
 
     Recipes are shared: a table that prints no parallelism was run from the same scripts as one that does.
     """
-    known = [(c, stack_of(c.framework, c.vendor)) for c in pool if c.plan and c.kind == "pretrain_steady_state"]
+    known = [(c, line_of(c)) for c in pool if c.plan and c.kind == "pretrain_steady_state"]
     out = []
     for case in cases:
         like = []
         if case.plan is None:
-            stack = stack_of(case.framework, case.vendor)
+            stack = line_of(case)
             like = [(c, plan) for c, theirs in known if theirs == stack and (plan := _moved(c, case))]
             like = [(c, plan) for c, plan in like if plan.cp == 1 or "no_cp" not in case.features]
         if like:
-            near, plan = min(like, key=lambda pair: (abs(pair[0].devices - case.devices), pair[0].id))
+            near, plan = min(like, key=lambda pair: _distance(pair[0], pair[1], case))
             case = replace(case, plan=plan, stated=near.stated | {"borrowed"})
         out.append(case)
     return out
+
+
+def _distance(near: Case, plan: Plan, case: Case) -> tuple[bool, bool, int, bool, float, str]:
+    """How unlike a known case is, what matters most first: sharded weights (rarely the choice), chip, size, format, date."""
+    apart = abs(near.year - case.year) if near.year and case.year else 0.0
+    return (
+        plan.zero >= 3,
+        near.chip != case.chip,
+        abs(near.devices - case.devices),
+        near.precision != case.precision,
+        apart,
+        near.id,
+    )
+
+
+def line_of(case: Case) -> str:
+    """The line of stacks that a case ran."""
+    return parent_of(stack_of(case.framework, case.vendor, case.year))
 
 
 def _moved(near: Case, case: Case) -> Plan | None:

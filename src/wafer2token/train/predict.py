@@ -53,7 +53,7 @@ def prepare(case: Case) -> Prepared:
         raise CannotExpressError(f"no card of chip {case.chip}")
     try:
         place = with_scale_out(_machine(case.chip), case.scale_out_bytes_per_s)
-        stack = stack_of(case.framework, vendor_of(place.vendor))
+        stack = stack_of(case.framework, vendor_of(place.vendor), case.year)
         how = calibrated(case.chip, place.vendor, case.precision, stack)
         per_die = place.dies > 1 and case.node < 16
         ranks = case.devices * (place.dies if per_die else 1)
@@ -77,7 +77,7 @@ def prepare(case: Case) -> Prepared:
 
 def fused(case: Case, how: Calibrated) -> bool:
     """Whether attention was fused: by the stack, and not with a linear bias on a stack that has no fused kernel for it."""
-    return how.software.fused_attention and "unfused" not in case.features and (how.biased_attention or not case.biased)
+    return (how.software.fused_attention or "fused" in case.features) and "unfused" not in case.features and (how.biased_attention or not case.biased)
 
 
 @lru_cache(maxsize=64)

@@ -32,7 +32,23 @@ def features(record: Record) -> frozenset[str]:
     split = record.get("parallelism") or {}
     notes = " ".join([str(split.get("note") or ""), *(str(note) for note in record.get("notes") or ())]).lower()
     listed = {str(f).lower() for f in split.get("features") or ()}
+    name = str((record.get("model") or {}).get("name", "")).lower()
+    listed |= {"fused"} if re.search(r"(^|[_-])fa($|[_-])|flash", name) else set()
     return frozenset(listed | {mark for mark, words in NOTED.items() if any(word in notes for word in words)})
+
+
+def told_plan(record: Record) -> dict[str, Any]:
+    """What the notes say of the plan and the batch ("TP4 PP8 DP24, GBS 4224"); empty where they name no parallelism."""
+    notes = " ".join(str(note) for note in record.get("notes") or ())
+    sizes = {name.lower(): int(size) for name, size in re.findall(r"\b([TPD]P)\s?(\d+)\b", notes)}
+    sharded = re.search(r"\bZeRO-3\b", notes)
+    batch = re.search(r"\bGBS (\d+)\b", notes)
+    told: dict[str, Any] = {"global_batch": int(batch[1])} if batch else {}
+    if not sizes and not sharded:
+        return told
+    told |= {"tp": 1, "pp": 1, **sizes}
+    told |= {"zero": "zero-3"} if sharded else {}
+    return told | ({"recompute": "full"} if "activation checkpointing" in notes.lower() else {})
 
 
 def scale_out(hardware: Record) -> float:

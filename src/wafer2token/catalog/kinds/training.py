@@ -34,6 +34,7 @@ class TrainingCard(Card):
     frameworks: tuple[str, ...] = ()
     vendor: str = ""
     parent: str = ""
+    since: float = 0.0
     plan: str = ""
     fused_attention: bool = True
     biased_attention: bool = True
