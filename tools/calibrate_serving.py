@@ -1,78 +1,99 @@
-"""Fit the engine cards to published serving runs and write them into the catalogue.
+"""Fit the engine cards to published serving runs, print the errors, and write the cards into the catalogue.
 
-    python tools/calibrate_serving.py [--points serving.yaml] [--most 40] [--from fits.jsonl] [stack ...]
+    python tools/calibrate_serving.py [--points serving.yaml] [--platform cuda] [--strength 1] [--hold-out] [--write] [stack ...]
 
-Prints each fit with its error before, after and with every source held out in turn; stacks that are not fitted keep
-their cards. ``--from`` writes cards from fits printed earlier (one JSON object per line).
+All stacks of a platform are fitted together: a stack is shrunk towards the platform, a generation of chips towards
+none. ``--hold-out`` fits again without each source, each model family and each chip in turn. ``--write`` writes the cards
+of the stacks named, and those of the generations; without it nothing changes.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import re
-import tomllib
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
-from wafer2token.serve.fitting import fit_all
+import numpy as np
+
+from wafer2token.catalog import get
+from wafer2token.chip.fits import platform
+from wafer2token.serve.decompose import NAMES, PARTS, Figure, figures
+from wafer2token.serve.fitting import GROUPS, REFERENCE, Fit, by_stack, errors, fit, held_out
+from wafer2token.serve.points import cases, read_points
+from wafer2token.serve.predict import Predictor
 
 ENGINES = Path(__file__).parents[1] / "src/wafer2token/catalog/data/calibration/engines.toml"
-SOURCES = Path(__file__).parents[1] / "src/wafer2token/catalog/data/source"
-TIMES = {"request_s": "request", "step_s": "step", "sequence_s": "sequence", "prefill_s": "prefill", "hidden_s": "hidden"}
+TIMES = {"step_s": "step", "sequence_s": "sequence", "prefill_s": "prefill", "hidden_s": "hidden"}
 
 
-def source_ids() -> dict[str, str]:
-    """Source card of each key of the points."""
-    out = {}
-    for file in SOURCES.glob("*.toml"):
-        for card in tomllib.loads(file.read_text("utf-8"))["card"]:
-            out[card["id"].removeprefix("serve_")] = card["id"]
-    return out
+def line(key: str, value: float, note: str) -> str:
+    """One number of a card."""
+    shown = f'"{value:.3g} s"' if key in TIMES.values() else f"{value:.3g}"
+    return f'{key} = {{ value = {shown}, grade = "measured", source = ["w2t"], note = "{note}" }}'
 
 
-def rewritten(text: str, fit: dict[str, Any], ids: dict[str, str]) -> str:
-    """The TOML text with the card of one fit replaced."""
-    name = f'id = "engine_{fit["platform"]}_{fit["stack"].replace("-", "_")}"'
-    start = text.index(name)
+def placed(block: str, key: str, new: str, section: str) -> str:
+    """A card with one line replaced, or added at the end of its section."""
+    if re.search(rf"(?m)^{key} = ", block):
+        return re.sub(rf"(?m)^{key} = .*$", lambda _: new, block)
+    return re.sub(rf"(?m)^(\[card\.{section}\]\n(?:[a-z_]+ = .*\n)*)", lambda m: m[1] + new + "\n", block, count=1)
+
+
+def card(text: str, name: str, changes: dict[str, float], note: str) -> str:
+    """The file with the parameters of one card replaced."""
+    start = text.index(f'id = "{name}"')
     end = text.find("[[card]]", start)
     block = text[start : end if end > 0 else len(text)]
-    keys = [k.replace("-", "_").replace(".", "_") for k in fit["sources"]]
-    cited = json.dumps(sorted({ids.get(k, ids.get("trtllm_v0_17", "w2t")) for k in keys}))
-    note = f"fitted to {fit['points']} points of {len(keys)} sources, median error {fit['error']:.3f} (before {fit['error_before']:.3f})"
-    for field, key in TIMES.items():
-        if field not in fit["values"]:
-            continue
-        block = _set(block, key, f'"{fit["values"][field]:.4g} s"', fit["spread"], cited, note)
-    block = _set(block, "device", f"{fit['values']['device']:.4g}", fit["spread"], cited, note)
-    block = _set(block, "eager", f"{fit['values']['eager']:.4g}", fit["spread"], cited, note)
+    for key, value in changes.items():
+        own = TIMES.get(key, key)
+        block = placed(block, own, line(own, value, note), "times" if key in TIMES else "ratios")
     return text[:start] + block + text[end if end > 0 else len(text) :]
 
 
-def _set(block: str, key: str, value: str, spread: float, cited: str, note: str) -> str:
-    line = f'{key} = {{ value = {value}, grade = "measured", source = {cited}, note = "{note}" }}'
-    return re.sub(rf"(?m)^{key} = .*$", lambda _: line, block)
+def written(text: str, found: Fit, figures_: list[Figure], stacks: list[str], kind_of: str) -> str:
+    """The file with the cards of the fit on a platform."""
+    for stack in stacks:
+        own = [f for f in figures_ if f.case.stack == stack]
+        note = f"fitted together to {len(own)} figures of {len({f.case.source for f in own})} sources"
+        changes = dict(zip(NAMES, map(float, found.of(stack, REFERENCE[kind_of])), strict=True)) | {"device": 1.0}
+        text = card(text, f"engine_{kind_of}_{stack.replace('-', '_')}", changes, note)
+    for kind, values in found.generations.items():
+        if kind != REFERENCE[kind_of]:
+            note = f"over {REFERENCE[kind_of]}; from {sum(1 for f in figures_ if f.case.stack in found.stacks)} figures of all stacks"
+            changes = {n: float(v) for n, v in zip(NAMES, values, strict=True) if n in PARTS}
+            text = card(text, f"engine_generation_{kind}", changes, note)
+    return text
+
+
+def told(figures_: list[Figure], rows: dict[str, np.ndarray]) -> None:
+    """Errors by stack, one column per way of looking."""
+    tables = {name: by_stack(figures_, off) for name, off in rows.items()}
+    print(f"{'':14}" + "".join(f"{name:>24}" for name in tables))
+    for stack in next(iter(tables.values())):
+        print(f"{stack:14}" + "".join(f"{100 * t[stack]:23.1f}%" for t in tables.values()))
 
 
 def main() -> None:
     """Fit, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--points")
-    parser.add_argument("--most", type=int, default=40)
-    parser.add_argument("--from", dest="earlier", type=Path)
-    parser.add_argument("stacks", nargs="*")
+    parser.add_argument("--platform", choices=tuple(REFERENCE), default="cuda")
+    parser.add_argument("--strength", type=float, default=1.0)
+    parser.add_argument("--hold-out", action="store_true")
+    parser.add_argument("--write", action="store_true")
+    parser.add_argument("stacks", nargs="*", default=["vllm", "sglang"])
     given = parser.parse_args()
-    if given.earlier:
-        fits = [json.loads(line) for line in given.earlier.read_text().splitlines() if line.startswith("{")]
-    else:
-        fits = [asdict(f) for f in fit_all(given.points, given.most, given.stacks)]
-    text = ENGINES.read_text("utf-8")
-    ids = source_ids()
-    for fit in fits:
-        print(json.dumps(fit))
-        text = rewritten(text, fit, ids)
-    ENGINES.write_text(text, "utf-8")
+    good, _ = cases(read_points(given.points))
+    found = figures([c for c in good if platform(get("chip", c.chip).vendor) == given.platform], Predictor())
+    best = fit(found, given.strength)
+    rows = {"before": np.array([f.error for f in found]), "fitted": errors(found, best)}
+    if given.hold_out:
+        rows |= {f"{by} held out": held_out(found, by, given.strength, best) for by in GROUPS}
+    told(found, rows)
+    for name, values in {"platform": best.common, **best.stacks, **best.generations}.items():
+        print(f"{name:14}" + "  ".join(f"{n} {v:.3g}" for n, v in zip(NAMES, values, strict=True)))
+    if given.write:
+        ENGINES.write_text(written(ENGINES.read_text("utf-8"), best, found, given.stacks, given.platform), "utf-8")
 
 
 if __name__ == "__main__":

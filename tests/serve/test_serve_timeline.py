@@ -58,9 +58,9 @@ def test_a_log_calibrates_through_the_commands(log, tmp_path):
         return json.loads(result.stdout)
 
     said = run("calibrate", "--from", str(log), "--out", str(tmp_path), "--json")
-    assert all(abs(e) < 0.01 for e in said["after"].values())
+    assert all(abs(e) < 0.02 for e in said["after"].values())
     groups = {g["name"]: g for g in run("validate", "serve", "--trace-run", str(log), "--calibration", said["file"], "--json")["groups"]}
-    assert groups["mean tpot (calibrated)"]["median_ape"] < 0.01 < groups["mean tpot"]["median_ape"]
+    assert groups["mean tpot (calibrated)"]["median_ape"] < 0.02 < groups["mean tpot"]["median_ape"]
 
 
 def test_limits_that_a_log_shows():

@@ -142,12 +142,16 @@ def _pair(text: str | None) -> tuple[int, int] | None:
 
 
 def _write(result: Any, parquet: str | None, timeline: str | None) -> None:
+    from wafer2token.evidence.errors import InputError, Problem
     from wafer2token.serve.export import write_parquet, write_trace
 
-    if parquet:
-        click.echo(f"requests in {write_parquet(result.outcome, parquet)}", err=True)
-    if timeline:
-        click.echo(f"timeline in {write_trace(result.outcome, timeline)}", err=True)
+    for file, write, what, flag in ((parquet, write_parquet, "requests", "--parquet"), (timeline, write_trace, "timeline", "--timeline")):
+        if not file:
+            continue
+        try:
+            click.echo(f"{what} in {write(result.outcome, file)}", err=True)
+        except OSError as error:
+            raise InputError(Problem(f"cannot write the {what}: {error.strerror or error}", flag, file)) from None
 
 
 def _show(result: Any, shape: str | None, fmt: str | None, rate: float | None, concurrency: int | None) -> None:
@@ -271,8 +275,9 @@ _COLUMNS = {"on": "system", "chips": "chips", "split": "configuration", "tok": "
 
 def _plan_row(result: Any) -> dict[str, Any]:
     s = result.served.summary
-    where = f"{result.pd[0]} prefill + {result.pd[1]} decode of" if result.pd else f"{result.replicas} x"
-    return {"on": result.on, "chips": f"{result.chips:g}", "split": f"{where} {_split(result.option.plan)}",
+    from wafer2token.serve.search import deployment
+
+    return {"on": result.on, "chips": f"{result.chips:g}", "split": deployment(result),
             "tok": f"{s.output_throughput / result.chips:.4g}", "ttft": f"{s.ttft.p90:.3g}", "tpot": f"{1e3 * s.tpot.p90:.3g}",
             "usd": f"{result.served.cost_per_mtok_usd:.3g}", "power": f"{result.served.power_w / 1e3:.3g}", "bound": result.served.bound_by}  # fmt: skip
 

@@ -18,6 +18,11 @@ from wafer2token.cli.output import emit, formats
     "--plan",
     help='A given plan: "tp=8,pp=16", framework flags, or a .sh, .json or .toml file; else all legal plans are searched.',
 )
+@click.option(
+    "--wide",
+    is_flag=True,
+    help="Search zero-bubble, DualPipe, offload, hybrid sharding and all-to-all context plans too.",
+)
 @click.option("--seq-len", type=int, help="Tokens per sequence.")
 @click.option("--global-batch", type=int, help="Sequences per step.")
 @click.option("--dtype", help="bf16, fp16, fp8, mxfp8, nvfp4; without it what --plan states, else bf16.")
@@ -39,6 +44,7 @@ def command(
     chips: str,
     tokens: str,
     plan: str | None,
+    wide: bool,
     seq_len: int | None,
     global_batch: int | None,
     dtype: str | None,
@@ -62,12 +68,13 @@ def command(
       w2t train llama_3_1_70b --on atlas_800t_a2+atlas_900_a3 --chips 256+128 --global-batch 1024
     """
     from wafer2token.train import train
+    from wafer2token.train.grid import WIDE
 
     counts = _chips(chips)
     several = "+" in on or len(counts) > 1
     _one_answer(trace or html, bool(compare))
     if several:
-        _only_alone({"--plan": plan, "--stack": stack, "--compare": compare, "--html": html})
+        _only_alone({"--plan": plan, "--stack": stack, "--compare": compare, "--html": html, "--wide": wide})
         shared: dict[str, Any] = {
             "tokens": _tokens(tokens), "samples": None if point else samples, "seed": seed, "seq_len": seq_len,
             "global_batch": global_batch, "dtype": dtype, "imbalance": imbalance, "assume": assume,
@@ -84,6 +91,7 @@ def command(
         "imbalance": imbalance,
         "stack": stack,
         "assume": assume,
+        "space": WIDE if wide else None,
     }
     if compare:
         _show_comparison((model, on, compare, counts[0], _tokens(tokens)), options, fmt)
@@ -248,7 +256,7 @@ def _show(answer: Any, fmt: str | None) -> None:
         for r in answer.best
     ]
     title = f"{answer.model} on {answer.chips} x {answer.chip} ({answer.on}), {answer.precision}, {answer.seq_len} tokens x {answer.global_batch} sequences"
-    note = f"{answer.tried} legal plans, {answer.fitting} fit in {answer.room_bytes / 2**30:.0f} GiB" + (
+    note = f"{answer.tried:,} legal plans, {answer.fitting:,} fit in {answer.room_bytes / 2**30:.0f} GiB" + (
         f"; assumed: {'; '.join(answer.assumed)}" if answer.assumed else ""
     )
     emit(

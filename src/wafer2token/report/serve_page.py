@@ -14,6 +14,7 @@ from wafer2token.report.charts import frontier
 from wafer2token.report.names import name_of
 from wafer2token.report.page import page
 from wafer2token.serve import PlanResult
+from wafer2token.serve.search import deployment, words
 
 _CHOSEN = (
     Column("on", "system"), Column("chips", "chips", kind="number"), Column("plan", "configuration"),
@@ -59,18 +60,12 @@ def wanted_speed(result: PlanResult) -> float | None:
     return 1.0 / min(limits) if limits else None
 
 
-def _words(plan: Any) -> str:
-    parts = [f"tp{plan.tp}"] + [f"{n}{getattr(plan, n)}" for n in ("pp", "dp", "ep") if getattr(plan, n) > 1]
-    return f"{' '.join(parts)} {plan.weights}"
-
-
 def _point(option: Any) -> dict[str, Any]:
-    return {"x": option.speed, "y": option.tokens_per_chip, "label": f"{_words(option.plan)}, {option.mode}, batch {option.batch:.0f}"}
+    return {"x": option.speed, "y": option.tokens_per_chip, "label": f"{words(option.plan)}, {option.mode}, batch {option.batch:.0f}"}
 
 
 def _row(result: PlanResult) -> dict[str, Any]:
     s = result.served.summary
-    where = f"{result.pd[0]} prefill + {result.pd[1]} decode of" if result.pd else f"{result.replicas} ×"
-    return {"on": name_of(result.on), "chips": result.chips, "plan": f"{where} {_words(result.option.plan)}",
+    return {"on": name_of(result.on), "chips": result.chips, "plan": deployment(result),
             "throughput": s.output_throughput / result.chips, "ttft": s.ttft.p90, "tpot": 1e3 * s.tpot.p90,
             "cost": result.served.cost_per_mtok_usd, "bound": result.served.bound_by}  # fmt: skip

@@ -51,17 +51,19 @@ def _range(values: Sequence[float] | np.ndarray, unit: str) -> str:
 
 def _rows(results: Sequence[PlanResult], chips: bool = False) -> Table:
     columns = (
-        *([Column("ranks", "ranks", kind="number")] if chips else []),
+        *([Column("ranks", "ranks")] if chips else []),
         Column("plan", "plan"),
         Column("step", "step", "s", "number"),
         Column("mfu", "MFU, causal", "%", "number"),
         Column("memory", "memory", "GiB", "number"),
         Column("parts", "where the time goes", kind="shares"),
+        *([] if chips else [Column("against", "against the best")]),
     )
     rows = [
         {
             "plan": plan_words(r.plan.to_dict()),
-            "ranks": r.plan.ranks,
+            "ranks": f"{r.plan.ranks:,}",
+            "against": _against(r, results[0]),
             "step": r.step_time_s,
             "mfu": r.mfu,
             "memory": r.memory_bytes / GIB,
@@ -70,6 +72,14 @@ def _rows(results: Sequence[PlanResult], chips: bool = False) -> Table:
         for r in results
     ]
     return Table(columns, rows)
+
+
+def _against(result: PlanResult, best: PlanResult) -> str:
+    """What separates a plan from the best: its largest gaps, in shares of the best step."""
+    if result is best:
+        return "the best"
+    gaps = [f"{name} {gap / best.step_time_s:+.1%}" for name, gap in result.against(best).items()]
+    return f"{result.step_time_s / best.step_time_s - 1:+.1%}: {', '.join(gaps[:3])}"
 
 
 def _parts(result: PlanResult) -> list[tuple[str, float, str]]:
@@ -123,6 +133,8 @@ def _intervals(result: TrainResult) -> Section:
         *((f"MFU, {name}", values, "%") for name, values in result.mfu.items()),
         ("useful share of time", result.goodput, "%"),
         ("interruptions per day", result.interruptions_per_day, ""),
+        ("spare nodes that keep it whole 95% of the time", result.spare_nodes, ""),
+        ("loss to slow nodes until found (not in days)", result.slow_loss, "%"),
         ("days", result.days, "days"),
         ("energy", result.energy_j, "J"),
         ("cost", result.cost_usd, "USD"),

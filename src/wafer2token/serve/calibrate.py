@@ -22,6 +22,7 @@ from .plan import Plan
 from .predict import BLOCK, POLICY, RESERVE
 from .requests import gamma_arrivals, lengths, make
 from .surrogate import step_table
+from .system import begun_together, seen_by_client
 from .verb import resolve
 
 
@@ -201,8 +202,8 @@ def _errors(run: MeasuredRun, shape: Any, place: Any, plan: Plan, over: Overhead
     cluster = Cluster((pool,), policy=POLICY.get(place.stack, "vllm"), reserve=RESERVE.get(place.stack, 0.0),
                       tokens_per_step=plan.tokens_per_step, max_concurrency=run.concurrency or 1 << 40, response_s=float(over.request_s))  # fmt: skip
     arrival = np.zeros(n) if math.isinf(run.rate) else gamma_arrivals(run.rate, n)
-    outcome = simulate(make(arrival, lengths(run.isl, n), lengths(run.osl, n)), cluster)
-    s = summarise(replace(outcome, first_s=outcome.first_s + over.request_s, finish_s=outcome.finish_s + over.request_s))
+    sent, busy = begun_together(make(arrival, lengths(run.isl, n), lengths(run.osl, n)), replace(place, machine=machine), run.concurrency, 1)
+    s = summarise(seen_by_client(simulate(sent, cluster), busy, float(over.request_s)))
     return {
         "ttft": s.ttft.mean / run.ttft_s - 1.0,
         "tpot": s.tpot.mean / run.tpot_s - 1.0,

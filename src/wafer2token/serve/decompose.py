@@ -21,7 +21,7 @@ from .overhead import FACTORS, Overhead
 from .plan import Plan
 from .points import Case
 from .predict import Predictor, prefill_seconds
-from .steptime import Machine, StepTime, bulk, decode_step_time, prefill_step_time
+from .steptime import Machine, StepTime, bulk, decode_step_time, prefill_step_time, short
 from .validate import FIRST, scored
 
 F = NDArray[np.float64]
@@ -35,7 +35,8 @@ TERMS = 2 * len(PARTS) + len(HOST)
 
 @dataclass(frozen=True)
 class Figure:
-    """One published figure: terms [HIDDEN, TERMS] (seconds at factor 1, host terms as counts), their bulk share [TERMS].
+    """One published figure: terms [HIDDEN, TERMS] (seconds at factor 1, host terms as counts); ``share`` [TERMS] is
+    how far the factor on bulk work holds for each, for communication how far that on short messages does.
 
     ``error`` is ln(predicted / measured) with the parameters ``start`` [NAMES]; ``sign`` is 1 for a time, -1 for a rate.
     """
@@ -68,9 +69,10 @@ def seconds(terms: F, share: F, values: F) -> F:
     part = (place - low)[:, None]
     rows = np.arange(len(terms))
     terms = (1.0 - part) * terms[rows, low] + part * terms[rows, low + 1]
-    one = np.ones_like(values[..., :1])
-    factors = np.concatenate([values[..., :4], values[..., :2], one, values[..., 3:4], values[..., 5:8]], -1)
-    return np.asarray(np.sum(terms * factors * values[..., 4:5] ** share, -1))
+    one, talk = np.ones_like(values[:, :1]), np.array([3, 7])
+    factors = np.concatenate([values[:, :3], one, values[:, :2], one, one, values[:, 5:8]], -1) * values[:, 4:5] ** share
+    factors[:, talk] = values[:, 3:4] ** share[:, talk]
+    return np.asarray(np.sum(terms * factors, -1))
 
 
 def figures(found: Sequence[Case], predictor: Predictor) -> list[Figure]:
@@ -94,14 +96,22 @@ def figures(found: Sequence[Case], predictor: Predictor) -> list[Figure]:
 
 
 def weighted(found: Sequence[Figure]) -> list[Figure]:
-    """Every series (source, model, chip, format) weighs the same, and a source as the root of the number of its series."""
+    """Every series (source, model, chip, format) weighs the same, and a source as the root of the number of its series.
+
+    Where a client sends all requests at once, filling and draining the engine are most of the run, and front ends and
+    drawn lengths decide: such figures are predicted and scored, but no parameter rests on them.
+    """
     series: dict[tuple[str, ...], int] = {}
     for f in found:
         series[_series(f)] = series.get(_series(f), 0) + 1
     of_source: dict[str, int] = {}
     for key in series:
         of_source[key[0]] = of_source.get(key[0], 0) + 1
-    return [replace(f, weight=1.0 / (series[_series(f)] * math.sqrt(of_source[f.case.source]))) for f in found]
+    return [replace(f, weight=_steady(f.case) / (series[_series(f)] * math.sqrt(of_source[f.case.source]))) for f in found]
+
+
+def _steady(case: Case) -> float:
+    return 0.0 if case.kind == "served" and 0 < case.num_requests <= case.concurrency else 1.0
 
 
 def _series(f: Figure) -> tuple[str, ...]:
@@ -125,7 +135,7 @@ def taken_apart(case: Case, machine: Machine) -> tuple[F, F]:
     kv = case.kv_len if case.kind == "decode" else case.isl + 0.5 * case.osl
     if case.kind != "prefill":
         step = decode_step_time(case.shape, machine, plan, np.array([batch]), np.array([max(kv, 1.0)]))
-        terms[:4], share[:4] = _parts(step), _shares(batch * (1 + plan.drafts) / plan.dp / plan.pp)
+        terms[:4], share[:4] = _parts(step), _shares(case, plan, batch * (1 + plan.drafts) / plan.dp / plan.pp)
         terms[8:10] = 1.0, batch / plan.dp
         terms /= plan.tokens_per_step
     if case.kind in ("decode", "pools"):
@@ -136,7 +146,7 @@ def taken_apart(case: Case, machine: Machine) -> tuple[F, F]:
     chunk = min(own, float(plan.max_num_batched_tokens))
     step = prefill_step_time(case.shape, machine, plan, np.array([float(plan.dp)]), np.array([chunk]), np.array([case.isl - own]))
     per_token = batch / plan.dp * (own / chunk) / max(case.osl - 1.0, 1.0)
-    terms[4:8], share[4:8] = per_token * _parts(step), _shares(chunk, 1.0)
+    terms[4:8], share[4:8] = per_token * _parts(step), _shares(case, plan, chunk, 1.0)
     terms[10] = per_token
     return terms, share
 
@@ -163,7 +173,7 @@ def _together(case: Case, machine: Machine, plan: Plan, batch: float, terms: F, 
     parts = _parts(one)
     per_token = 1.0 if case.kind == "prefill" else max(case.osl - 1.0, 1.0)
     terms[4:8] = parts * (whole / max(parts.sum(), 1e-12)) / per_token
-    share[4:8] = _shares(min(batch * own, budget) / plan.dp / plan.pp, 1.0)
+    share[4:8] = _shares(case, plan, min(batch * own, budget) / plan.dp / plan.pp, 1.0)
     terms[10] += steps / per_token
     terms[8] += steps / per_token
     return terms, share
@@ -179,7 +189,8 @@ def _shown(step: StepTime) -> float:
     return 1.0 - float(np.ravel(step.hidden)[0]) / talk if talk > 0 else 1.0
 
 
-def _shares(tokens: float, attention: float = 0.0) -> F:
-    """Bulk share of each part of a step with ``tokens`` per rank; that of attention is 1 for prompts."""
+def _shares(case: Case, plan: Plan, tokens: float, attention: float = 0.0) -> F:
+    """Shares of the parts of a step with ``tokens`` per rank; that of attention is 1 for prompts."""
     own = float(bulk(tokens))
-    return np.array([own, own, attention, 0.0])
+    reduced = plan.tp > 1 and plan.dp == 1
+    return np.array([own, own, attention, float(short(tokens * case.shape.hidden_size * 2.0)) * reduced])

@@ -9,41 +9,52 @@ belongs to a source, a model or a chip; what is held out (sources, models, chips
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .decompose import NAMES, Figure, seconds
+from .overhead import generation
 
 F = NDArray[np.float64]
-PRIOR = {"compute": 1.0, "experts": 1.0, "attention": 1.0, "communication": 1.0, "prefill": 1.0,
+PRIOR = {"compute": 1.0, "experts": 1.0, "attention": 1.0, "communication": 0.5, "prefill": 1.0,
          "step_s": 1.5e-3, "sequence_s": 6e-6, "prefill_s": 2e-3, "hidden_s": 1.2e-6}  # fmt: skip
-WIDTH = {"compute": 0.15, "experts": 0.2, "attention": 0.2, "communication": 0.3, "prefill": 0.15,
+WIDTH = {"compute": 0.15, "experts": 0.2, "attention": 0.2, "communication": 0.2, "prefill": 0.15,
          "step_s": 0.7, "sequence_s": 0.7, "prefill_s": 0.7, "hidden_s": 0.4}  # fmt: skip
 """Where factors and times of the host are expected, and how far (deviation of the logarithm) a platform may lie off."""
-STACK_SHARE = 0.5
-"""How far a stack may lie off its platform, as a share of the same."""
+OTHERS = {"cann": {"communication": (1.0, 0.2), "step_s": (5e-3, 0.7), "sequence_s": (1e-4, 1.0)}}
+"""(where, how far) of platforms that differ: engines on Ascend call the vendor's collectives, and their hosts are slower."""
+STACK_SHARE = {"cuda": 0.5, "cann": 1.0}
+"""How far a stack may lie off its platform, as a share of the same; those on Ascend have their makers' own kernels."""
+GENERATION = np.array([1.0, 1.0, 0.5, 0.5, 0.0, 0.0, 0.0, 0.0, 0.0])
+"""How far a generation of chips may lie off: its kernels and links, not what the host does."""
+REFERENCE = {"cuda": "cuda_fp8", "cann": "cann_fp16"}
+"""The generation of a platform that the parameters of stacks speak of; others are told beside it."""
 SOFT = 0.15
+"""Deviation of the logarithm from which on a figure counts less and less (Cauchy loss)."""
+RIDGE = 0.1
+"""Weight of a parameter at one width from where it is expected, beside that of a series of figures."""
 
 
 @dataclass(frozen=True)
 class Fit:
-    """Parameters [NAMES] of the platform and of each stack, and the strength of the ridge they were found with."""
+    """Parameters [NAMES] of the platform and of each stack, factors [NAMES] of each generation of chips."""
 
     common: F
     stacks: dict[str, F]
+    generations: dict[str, F]
     strength: float
 
-    def of(self, stack: str) -> F:
-        """Parameters of a stack; the platform's for one that was not fitted."""
-        return self.stacks.get(stack, self.common)
+    def of(self, stack: str, kind: str) -> F:
+        """Parameters of a stack on a generation; what they share for those that were not fitted."""
+        return self.stacks.get(stack, self.common) * self.generations.get(kind, np.ones(len(NAMES)))
 
 
 @dataclass(frozen=True)
 class Table:
-    """Figures as arrays [n, ...]."""
+    """Figures as arrays [n, ...]; ``stack`` and ``kind`` [n] are places in ``names`` and ``kinds``."""
 
     terms: F
     share: F
@@ -52,14 +63,17 @@ class Table:
     sign: F
     weight: F
     stack: NDArray[np.int64]
+    kind: NDArray[np.int64]
     names: tuple[str, ...]
+    kinds: tuple[str, ...]
 
     @classmethod
     def of(cls, figures: Sequence[Figure]) -> Table:
         """Stacked figures."""
-        names = tuple(sorted({f.case.stack for f in figures}))
+        names, kinds = (tuple(sorted({key(f) for f in figures})) for key in (_stack, _kind))
         columns: dict[str, Any] = {k: np.array([getattr(f, k) for f in figures]) for k in ("terms", "share", "start", "error", "sign", "weight")}
-        return cls(**columns, stack=np.array([names.index(f.case.stack) for f in figures]), names=names)
+        places = {"stack": np.array([names.index(_stack(f)) for f in figures]), "kind": np.array([kinds.index(_kind(f)) for f in figures])}
+        return cls(**columns, **places, names=names, kinds=kinds)
 
     def errors(self, values: F) -> F:
         """ln(predicted / measured) [n] with parameters [n, NAMES]."""
@@ -67,35 +81,55 @@ class Table:
         return np.asarray(self.error + self.sign * moved)
 
 
-def fit(figures: Sequence[Figure], strength: float = 1.0) -> Fit:
-    """Parameters of the platform and its stacks for the figures; ``strength`` multiplies the ridge."""
+def _stack(figure: Figure) -> str:
+    return figure.case.stack
+
+
+def _kind(figure: Figure) -> str:
+    return generation(figure.case.chip)
+
+
+def fit(figures: Sequence[Figure], strength: float = 1.0, near: Fit | None = None) -> Fit:
+    """Parameters of the platform, its stacks and its generations for the figures.
+
+    Args:
+        strength: multiplies the ridge.
+        near: a fit to nearly the same figures, to begin with (a few steps then suffice).
+    """
     from scipy.optimize import least_squares
 
     table = Table.of(figures)
-    prior = np.log([PRIOR[n] for n in NAMES])
-    width = np.array([WIDTH[n] for n in NAMES])
-    k, s = len(NAMES), len(table.names)
+    maker = table.kinds[0].split("_")[0]
+    expected = {n: OTHERS.get(maker, {}).get(n, (PRIOR[n], WIDTH[n])) for n in NAMES}
+    prior, width = np.log([expected[n][0] for n in NAMES]), np.array([expected[n][1] for n in NAMES])
+    stack_share = STACK_SHARE[maker]
+    k, s, g = len(NAMES), len(table.names), len(table.kinds)
     root = np.sqrt(table.weight)
 
-    def values(x: F) -> F:
-        own = x.reshape(s + 1, k)
-        return np.asarray(np.exp(prior + width * (own[0] + STACK_SHARE * own[1:])))
+    reference = np.array([[kind not in REFERENCE.values()] for kind in table.kinds], float)
+
+    def parts(x: F) -> tuple[F, F, F]:
+        own = x.reshape(1 + s + g, k) * width
+        return prior + own[0], prior + own[0] + stack_share * own[1 : 1 + s], reference * GENERATION * own[1 + s :]
 
     def loss(x: F) -> F:
-        z = table.errors(values(x)[table.stack]) / SOFT
-        soft = np.sqrt(2.0 * (np.sqrt(1.0 + z * z) - 1.0))
-        return np.concatenate([root * soft, np.sqrt(strength * 0.1) * x])
+        _, stacks, kinds = parts(x)
+        z = table.errors(np.exp(stacks[table.stack] + kinds[table.kind])) / SOFT
+        return np.concatenate([root * np.sqrt(np.log1p(z * z)), np.sqrt(strength * RIDGE) * x])
 
-    found = least_squares(loss, np.zeros((s + 1) * k), method="trf", max_nfev=60)
-    every = values(found.x)
-    common = np.exp(prior + width * found.x[:k])
-    return Fit(common, dict(zip(table.names, every, strict=True)), strength)
+    begin = np.zeros(((1 + s + g), k))
+    if near is not None:
+        first = (np.log(near.common) - prior) / width
+        begin = np.array([first, *(((np.log(near.of(n, "")) - prior) / width - first) / stack_share for n in table.names),
+                          *((np.log(near.generations[q]) / width / np.maximum(GENERATION, 1e-9)) for q in table.kinds)])  # fmt: skip
+    found = least_squares(loss, begin.ravel(), method="trf", max_nfev=6 if near else 40)
+    common, stacks, kinds = (np.exp(p) for p in parts(found.x))
+    return Fit(common, dict(zip(table.names, stacks, strict=True)), dict(zip(table.kinds, kinds, strict=True)), strength)
 
 
 def errors(figures: Sequence[Figure], found: Fit) -> F:
     """ln(predicted / measured) [n] of figures with fitted parameters."""
-    table = Table.of(figures)
-    return table.errors(np.array([found.of(f.case.stack) for f in figures]))
+    return Table.of(figures).errors(np.array([found.of(_stack(f), _kind(f)) for f in figures]))
 
 
 def score(figures: Sequence[Figure], off: F) -> float:
@@ -118,23 +152,23 @@ def family(figure: Figure) -> str:
     return "_".join(figure.case.shape.id.split("_")[:2])
 
 
-def held_out(figures: Sequence[Figure], by: str, strength: float = 1.0) -> tuple[F, list[str]]:
-    """(errors [n] of every figure with the parameters fitted without its group, the groups)."""
+def held_out(figures: Sequence[Figure], by: str, strength: float = 1.0, near: Fit | None = None) -> F:
+    """Errors [n] of every figure with the parameters fitted without its source, model family or chip."""
     key = GROUPS[by]
-    groups = sorted({key(f) for f in figures})
     out = np.zeros(len(figures))
-    for group in groups:
+    near = near or fit(figures, strength)
+    for group in sorted({key(f) for f in figures}):
         own = np.array([key(f) == group for f in figures])
         rest = [f for f, mine in zip(figures, own, strict=True) if not mine]
-        out[own] = errors([f for f, mine in zip(figures, own, strict=True) if mine], fit(rest, strength))
-    return out, groups
+        out[own] = errors([f for f, mine in zip(figures, own, strict=True) if mine], fit(rest, strength, near))
+    return out
 
 
-def best_strength(figures: Sequence[Figure], tried: Sequence[float] = (0.1, 0.3, 1.0, 3.0, 10.0)) -> dict[float, float]:
-    """Error with sources, model families and chips held out in turn (their mean), by the strength of the ridge."""
-    return {s: float(np.mean([score(figures, held_out(figures, by, s)[0]) for by in GROUPS])) for s in tried}
-
-
-def without(figures: Sequence[Figure], source: str) -> list[Figure]:
-    """Figures but those of a source, weights as they were."""
-    return [replace(f) for f in figures if f.case.source != source]
+def by_stack(figures: Sequence[Figure], off: F) -> dict[str, float]:
+    """Median relative error per source, averaged over sources, of each stack and of all ("all")."""
+    stacks = sorted({_stack(f) for f in figures})
+    out = {"all": score(figures, off)}
+    for stack in stacks:
+        own = [i for i, f in enumerate(figures) if _stack(f) == stack]
+        out[stack] = score([figures[i] for i in own], off[own])
+    return out

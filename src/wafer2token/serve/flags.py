@@ -94,9 +94,9 @@ def _pairs(text: str) -> tuple[dict[str, Any], list[Problem]]:
     words = shlex.split(re.sub(r",(?=\s*[a-z_-]+\s*=)", " ", text))
     at = 0
     while at < len(words):
-        word = words[at].lstrip("-").replace("_", "-") if words[at].startswith("-") else words[at]
+        key, sep, value = words[at].lstrip("-").partition("=")
+        key = key.replace("_", "-") if words[at].startswith("-") else key
         at += 1
-        key, sep, value = word.partition("=")
         if key.replace("_", "-") in _JSON:
             at += not sep
             _from_json(key, value if sep else words[at - 1] if at <= len(words) else "", found, wrong)

@@ -70,7 +70,7 @@ def streaming(acc: Accelerator) -> Accelerator:
     bits were measured in a training library of A100 only: the class, not that chip's card, speaks for fused kernels, and
     the dense products of the engine for one that takes both from the same library.
     """
-    card = get("calibration", "engine_streams")
+    card = stream_card(acc.vendor)
     values = StreamFit(float(card.times["floor"]), float(card.ratios["memory"]))
     low, high = (math.log(float(getattr(card.ratios["memory"], e)) / values.memory) for e in ("low", "high"))
     fit = FamilyFit(values, low, high, 0.5 * (high - low), card.id, "inherited", "any", "")
@@ -86,6 +86,14 @@ def streaming(acc: Accelerator) -> Accelerator:
         elif experts.stack == "torch":
             acc = acc.with_fit("grouped_gemm", family_fit("", acc.vendor, None, "grouped_gemm", dtype), dtype)
     return acc
+
+
+def stream_card(vendor: str) -> Any:
+    """Fused element-wise kernels on a vendor's platform, else on any."""
+    from wafer2token.catalog import all_cards
+
+    own = (c for c in all_cards("calibration").values() if c.family == "engine_streams" and c.target == platform(vendor))
+    return next(own, None) or get("calibration", "engine_streams")
 
 
 def latent_measured(vendor: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -34,8 +34,10 @@ class Overhead:
         request_s: from the request's arrival to the queue, and from the first token back (tokenisation, HTTP).
         hidden_s: time of a kernel measured alone that disappears between its neighbours of a captured graph.
         device: device time over the sum of the kernels.
-        compute, experts, attention, communication: the same for products and streams, for routed experts, for attention
-            over a cache, and for collectives and expert exchange; 1 where a card does not say.
+        compute, experts, attention: the same for products and streams, for routed experts, and for attention over a cache;
+            1 where a card does not say.
+        communication: time of a short all-reduce over that of the vendor's library (engines write into each other's
+            memory in one kernel, and normalise in it).
         front_end: share of ``request_s`` in which the one process of the front end is busy; more requests at once queue for it.
         prefill: further factor on what prompts do in bulk (their attention, products and experts of many tokens).
         eager: share of the platform's eager launch time per operator that this engine pays.
@@ -81,7 +83,24 @@ def overhead(chip_id: str, stack: str, samples: int | None = None, seed: int = 0
     """The engine card of a chip and stack: of the chip, else of its platform, else of any; EvidenceError if none."""
     chip = get("chip", chip_id)
     card, basis = _card(chip.id, platform(chip.vendor), stack)
-    return _of(card, basis, samples, seed)
+    own = _of(card, basis, samples, seed)
+    shared = _generation_card(generation(chip.id))
+    if shared is None:
+        return own
+    return replace(own, **{n: getattr(own, n) * float(shared.ratios[n]) for n in shared.ratios})
+
+
+def generation(chip_id: str) -> str:
+    """Chips of one platform that compute in the same formats: "cuda_fp4", "cuda_fp8", "cuda_fp16", likewise for others."""
+    card = get("chip", chip_id)
+    peaks = {name for name, value in dict(card.peak).items() if value is not None}
+    return f"{platform(card.vendor)}_{next((f for f in ('fp4', 'fp8') if f in peaks), 'fp16')}"
+
+
+@cache
+def _generation_card(target: str) -> Any:
+    found = [c for c in all_cards("calibration").values() if c.family == "engine_generation" and c.target == target]
+    return found[0] if found else None
 
 
 def _of(card: Any, basis: str, samples: int | None = None, seed: int = 0) -> Overhead:

@@ -100,6 +100,8 @@ def checked(plan: Plan, shape: ModelShape) -> Plan:
         wrong.append(Problem("imbalance is the busiest rank over the mean", "plan.imbalance", plan.imbalance, "1 or more"))
     if plan.expert_balance not in BALANCES:
         wrong.append(unknown("expert balance", plan.expert_balance, BALANCES, "plan.expert_balance"))
+    if plan.expert_balance != "given" and not shape.is_moe:
+        wrong.append(Problem(f"{shape.id} has no experts to balance", "plan.expert_balance", plan.expert_balance, "given"))
     if plan.redundant_experts < 0 or (plan.redundant_experts and plan.ep <= 1):
         wrong.append(Problem("redundant experts need expert parallelism", "plan.redundant_experts", plan.redundant_experts, "0, or ep above 1"))
     if wrong:
@@ -112,6 +114,14 @@ def checked(plan: Plan, shape: ModelShape) -> Plan:
         kv=canonical_dtype(plan.kv or "bf16"),
         experts=canonical_dtype(plan.experts or weights),
     )
+
+
+def default_limits(stack: str, chip_id: str) -> tuple[int, int]:
+    """Sequences at once and tokens per step of an engine's server where no flag sets them; vLLM's depend on the device."""
+    memory = get("chip", chip_id).memory.capacity
+    large = memory is not None and float(memory) >= 70e9 and not chip_id.startswith("a100")
+    known = {"trtllm": (2048, 8192), "sglang": (1024, 8192), "sglang-ascend": (1024, 8192), "vllm": (1024, 8192) if large else (256, 2048)}
+    return known.get(stack, (256, 8192))
 
 
 def computed_format(weights: str) -> str:

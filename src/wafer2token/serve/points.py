@@ -18,7 +18,7 @@ from wafer2token.evidence.errors import InputError, Problem, W2TError
 from wafer2token.workload import ModelShape, model
 
 from .overhead import engine_stack
-from .plan import Plan, checked, ranks_per_chip
+from .plan import Plan, checked, default_limits, ranks_per_chip
 
 _SUFFIX = re.compile(r"[-_](fp8|fp4|nvfp4|awq|w8a8|w4a8|bf16|mtp|quarot|instruct|0528|2507|int8|w4a16)$", re.IGNORECASE)
 OPEN = 0.85
@@ -121,12 +121,14 @@ def case(point: Mapping[str, Any]) -> Case:
     base = _formats(point.get("model") or {}, shape, get("chip", chip), stack)
     if _offline_experts(engine, work, parallel, shape):
         parallel = {**parallel, "note": "attention DP", "ep": max(ranks, 1)}
-    plan = replace(_split(parallel, max(ranks, 1), shape, stack), **base, **_limits(stack, parallel, chip))
+    ranks = _instance(parallel, max(ranks, 1), shape)
+    devices = devices if parallel.get("pd") or "moe_tp" not in parallel else ranks / per
+    plan = replace(_split(parallel, ranks, shape, stack), **base, **_limits(stack, parallel, chip))
     plan = _speculative(plan, work, parallel, point)
     plan = replace(plan, graph=not _eager(point, parallel), overlap=_overlapped(point, stack, parallel), imbalance=_imbalance(point, plan))
     one = Case(
         id=str(point["id"]), source=str((point.get("source") or {}).get("key", "user")), grade=str(point.get("grade", "A")),
-        rung="", kind="", chip=chip, stack=stack, shape=shape, plan=plan, devices=devices, ranks=max(ranks, 1),
+        rung="", kind="", chip=chip, stack=stack, shape=shape, plan=plan, devices=devices, ranks=ranks,
         isl=_number(work.get("input_len")), osl=_number(work.get("output_len")), kv_len=_number(work.get("kv_len")),
         concurrency=_number(work.get("concurrency")) or _number(work.get("max_concurrency")),
         rate=_number(work.get("request_rate")) or float("inf"), num_requests=round(_number(work.get("num_requests"))),
@@ -226,6 +228,15 @@ def _offline_experts(engine: str, work: Mapping[str, Any], parallel: Mapping[str
     return offline and shape.is_moe and not any(k in parallel for k in ("ep", "moe_ep", "dp"))
 
 
+def _instance(parallel: Mapping[str, Any], ranks: int, shape: ModelShape) -> int:
+    """Ranks of a point: those of its one instance where the split of its experts is stated, whatever it counts."""
+    if "moe_tp" not in parallel or parallel.get("pd"):
+        return ranks
+    tp, pp, dp = (max(int(_number(parallel.get(k))), 1) for k in ("tp", "pp", "dp"))
+    tp, dp = _experts_told(parallel, tp, dp, shape)
+    return tp * pp * dp
+
+
 def _experts_told(parallel: Mapping[str, Any], tp: int, dp: int, shape: ModelShape) -> tuple[int, int]:
     """tp and dp where the split of the experts is stated beside them (``moe_tp`` x ``moe_ep`` ranks).
 
@@ -244,12 +255,7 @@ def _experts_told(parallel: Mapping[str, Any], tp: int, dp: int, shape: ModelSha
 
 def _limits(stack: str, parallel: Mapping[str, Any], chip: str) -> dict[str, Any]:
     """Scheduler limits: as stated, else the engine's defaults (vLLM's depend on the device)."""
-    card = get("chip", chip)
-    large = card.memory.capacity is not None and float(card.memory.capacity) >= 70e9 and not chip.startswith("a100")
-    seqs, tokens = {
-        "trtllm": (2048, 8192), "sglang": (1024, 8192), "sglang-ascend": (1024, 8192),
-        "vllm": (1024, 8192) if large else (256, 2048),
-    }.get(stack, (256, 8192))  # fmt: skip
+    seqs, tokens = default_limits(stack, chip)
     inner = parallel.get("decode") if isinstance(parallel.get("decode"), Mapping) else parallel
     stated = (int(_number((inner or {}).get(k))) for k in ("max_num_seqs", "max_batched"))
     own_seqs, own_tokens = stated

@@ -156,6 +156,11 @@ def bulk(tokens: Any) -> F:
     return np.asarray(np.clip(np.log2(np.maximum(np.asarray(tokens, float), 1.0) / 256.0) / 3.0, 0.0, 1.0))
 
 
+def short(message: Any) -> F:
+    """How far an all-reduce of ``message`` bytes is bound by latency: 1 up to 2 MiB, 0 from 64 MiB."""
+    return np.asarray(np.clip(1.0 - np.log2(np.maximum(np.asarray(message, float), 1.0) / 2.0**21) / 5.0, 0.0, 1.0))
+
+
 def engine_seconds(machine: Machine, plan: Plan, op: Op, tokens: Any) -> Any:
     """Seconds of one operator of a step with ``tokens`` new tokens per rank, in this engine.
 
@@ -164,7 +169,9 @@ def engine_seconds(machine: Machine, plan: Plan, op: Op, tokens: Any) -> Any:
     part, over = part_of(op), machine.overhead
     if part == "communication":
         seconds = np.asarray(in_graph(machine, plan, communication_time(machine.fab, op, plan)))
-        return seconds * _lead(over.communication, seconds.ndim)
+        if op.family != "collective" or op.args["op"] != "all_reduce":
+            return seconds
+        return seconds * _lead(over.communication, seconds.ndim) ** short(op.args["bytes"])
     seconds = np.asarray(kernel_seconds(machine, plan, op))
     own, prompts = (_lead(value, seconds.ndim) for value in (getattr(over, part), over.prefill))
     if part == "attention":

@@ -12,7 +12,7 @@ from wafer2token.catalog import get
 from wafer2token.evidence.errors import InputError, Problem
 from wafer2token.workload import ModelShape, dtype_bytes, kv_bytes
 
-from .engine.run import Cluster, Failure, Pool, Requests
+from .engine.run import Cluster, Failure, Outcome, Pool, Requests
 from .load import BLOCK, parse_failure
 from .machine import Site
 from .memory import memory
@@ -81,6 +81,26 @@ def cluster_of(shape: ModelShape, place: Site, pools: tuple[Pool, ...], rules: R
         response_s=float(place.machine.overhead.request_s), swap_s_per_block=BLOCK * per_rank / plan.dp / plan.pp / host_link(place),
         transfer_s_per_token=per_rank / sender.dp / max(link, 1.0), transfer_latency_s=latency, failures=failures,
     )  # fmt: skip
+
+
+def begun_together(load: Requests, place: Site, concurrency: int | None, replicas: int) -> tuple[Requests, float]:
+    """A closed loop as its engine sees it, and how long its front end is busy with the first requests [s].
+
+    One process tokenises and answers; it passes nothing on before it has taken all that a client sends at once.
+    """
+    over = place.machine.overhead
+    at_once = int(np.sum(load.arrival_s <= 0.0))
+    if not concurrency or at_once < len(load):
+        return load, 0.0
+    busy = min(concurrency, len(load)) / replicas * float(over.front_end) * float(over.request_s)
+    return replace(load, arrival_s=np.full(len(load), busy)), busy
+
+
+def seen_by_client(outcome: Outcome, busy_s: float, request_s: float) -> Outcome:
+    """The times of a run as its clients see them: from when they sent a request, and with what surrounds the engine."""
+    later = {n: np.where(getattr(outcome, n) >= 0, getattr(outcome, n) + request_s, -1.0) for n in ("start_s", "first_s", "finish_s")}
+    waited = (outcome.issue_s >= 0.0) & (outcome.issue_s <= busy_s)
+    return replace(outcome, issue_s=np.where(waited, 0.0, outcome.issue_s), **later)
 
 
 def host_link(place: Site) -> float:

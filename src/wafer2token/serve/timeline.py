@@ -178,9 +178,11 @@ def anchored(run: Run, part: float = 1.0, stack: str = "vllm") -> Overhead:
         errors = math.log(float(np.mean(token)) / float(np.nanmean(run.tpot_s[own]))), math.log(float(np.mean(first)) / float(np.mean(run.ttft_s[own])))
         return math.hypot(*errors) + 1e-3 * float(np.sum(np.abs(factors)))
 
-    corners = [[0.0, 0.0], [0.4, 0.0], [0.0, 0.4]]
-    found = minimize(missing, np.zeros(2), method="Nelder-Mead", options={"initial_simplex": corners, "maxfev": 90, "xatol": 2e-3, "fatol": 1e-4})
-    return of(np.clip(found.x, -2.3, 2.3))
+    rough = [np.array([d, p]) for d in np.linspace(-0.6, 0.6, 7) for p in np.linspace(-0.8, 0.8, 5)]
+    begin = min(rough, key=missing)
+    corners = begin + np.array([[0.0, 0.0], [0.15, 0.0], [0.0, 0.3]])
+    found = minimize(missing, begin, method="Nelder-Mead", options={"initial_simplex": corners, "maxfev": 80, "xatol": 2e-3, "fatol": 1e-4})
+    return of(found.x)
 
 
 def validate_run(path: str | Path, chip: str | None = None, model_id: str | None = None, plan: str | None = None,

@@ -23,12 +23,12 @@ from .machine import Site, site
 from .memory import Memory, memory
 from .metrics import Summary, by_priority, summarise
 from .money import cost_per_chip_s, power_per_chip
-from .plan import Plan, checked
+from .plan import Plan, checked, default_limits
 from .predict import instance_plan
 from .slo import Objective, parse_slo
 from .steady import usual_formats
 from .steptime import decode_step_time
-from .system import Rules, cluster_of, instances_in, pools_of
+from .system import Rules, begun_together, cluster_of, instances_in, pools_of, seen_by_client
 
 Z80 = 1.2815515655446004
 
@@ -142,13 +142,17 @@ def serve(
     filling = resolve(shape, place, prefill_plan, length) if prefill_plan else chosen
     if prefill_plan and not pd:
         raise InputError(Problem("a plan of prefill needs pools of their own", "--prefill-plan", str(prefill_plan), remedy="give --pd P:D"))
+    if replicas is not None and replicas < 1:
+        raise InputError(Problem("at least one instance serves", "--replicas", replicas, "1 or more"))
     count = replicas or (instances_in(chips, place, chosen) if chips else 1)
     if count < 1:
         raise InfeasibleError(f"{chips:g} chips hold no instance of {chosen.ranks} ranks", f"{chosen.ranks / place.ranks_per_chip:g} chips")
     whole, first = instance_plan(chosen), instance_plan(filling)
     pools = pools_of(shape, place, whole, count, pd, load, first)
     rules = Rules(router, policy, preemption, prefix_cache, max_waiting, tuple(failures))
-    outcome = simulate(load, cluster_of(shape, place, pools, rules, concurrency, whole, first), until_s)
+    sent, busy = begun_together(load, place, concurrency, pd[0] if pd else count)
+    outcome = simulate(sent, cluster_of(shape, place, pools, rules, concurrency, whole, first), until_s)
+    outcome = replace(seen_by_client(outcome, busy, float(place.machine.overhead.request_s)), requests=load)
     if len(load) and not np.any(outcome.status != REJECTED):
         most = int(min(p.kv_blocks for p in pools)) * BLOCK
         raise InfeasibleError(f"none of {len(load)} requests fits into the KV cache", f"an instance holds {most:,} tokens, a request has {length:,.0f}")
@@ -166,11 +170,14 @@ def stated(given: Mapping[str, Any]) -> dict[str, Any]:
 
 def resolve(shape: ModelShape, place: Site, plan: str | Plan | None, length: float) -> Plan:
     """The plan given, or the smallest split that holds the model and some sequences of ``length`` tokens."""
-    base = Plan(**usual_formats(shape, place)) if shape.is_moe else Plan(weights="bf16")
-    if isinstance(plan, str) and plan and plan != "auto":
-        return fitting(shape, place, checked(parse_plan(plan, base), shape), length)
-    if isinstance(plan, Plan):
-        return fitting(shape, place, checked(plan, shape), length)
+    seqs, tokens = default_limits(place.stack, place.chip)
+    base = Plan(**(usual_formats(shape, place) if shape.is_moe else {"weights": "bf16"}), max_num_seqs=seqs, max_num_batched_tokens=tokens)
+    given = parse_plan(plan, base) if isinstance(plan, str) and plan and plan != "auto" else plan if isinstance(plan, Plan) else None
+    if given is not None:
+        split = checked(given, shape)
+        if shape.num_attention_heads % split.tp:
+            raise InputError(Problem("engines split attention heads evenly", "plan.tp", split.tp, f"divisors of {shape.num_attention_heads}"))
+        return fitting(shape, place, split, length)
     smallest = None
     for tp in (1, 2, 4, 8, 16, 32):
         if tp > shape.num_attention_heads:
@@ -201,9 +208,6 @@ def result_of(shape: ModelShape, place: Site, plans: tuple[Plan, Plan], counts: 
               slo: tuple[Objective, ...]) -> ServeResult:  # fmt: skip
     """Latency, throughput, power, cost and warnings out of a run; ``plans`` of decoding and of prefill."""
     plan, filling = plans
-    request_s = float(place.machine.overhead.request_s)
-    later: dict[str, Any] = {n: np.where(getattr(outcome, n) >= 0, getattr(outcome, n) + request_s, -1.0) for n in ("start_s", "first_s", "finish_s")}
-    outcome = replace(outcome, **later)
     summary = summarise(outcome, slo)
     disaggregated = counts[0] > 0
     chips = (counts[0] * filling.ranks + counts[1] * plan.ranks) / place.ranks_per_chip
@@ -223,7 +227,7 @@ def result_of(shape: ModelShape, place: Site, plans: tuple[Plan, Plan], counts: 
         shape.id, place.system or place.chip, place.chip, stack, plan, replace(filling, drafts=0, accepted=0.0) if disaggregated else None,
         counts, chips, summary, outcome, room, bound(shape, place, plan, summary, outcome), power,
         power / tokens_out if tokens_out else float("nan"), per_mtok(1.0, tokens_out), per_mtok(share, tokens_in),
-        per_mtok(1.0 - share, tokens_out), tuple(warnings_of(summary)), launch, request_s, slo, by_priority(outcome, slo),
+        per_mtok(1.0 - share, tokens_out), tuple(warnings_of(summary)), launch, float(place.machine.overhead.request_s), slo, by_priority(outcome, slo),
     )  # fmt: skip
 
 

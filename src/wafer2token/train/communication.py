@@ -177,7 +177,7 @@ def step_traffic(
         np.maximum(inner / spread_experts, 1.0),
         parts.expert,
         zero,
-        0,
+        plan.shard,
         gradient_bytes,
         weight_bytes,
     )

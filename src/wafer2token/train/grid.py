@@ -48,6 +48,18 @@ class Space:
 
 
 EVERYTHING = Space()
+WIDE = Space(
+    vpp=(1, 2, 3, 4, 6, 8, 12, 16),
+    micro_batch=(1, 2, 4, 8, 16),
+    share=(0.25, 0.5, 0.75, 1.0),
+    zero=(0, 1, 2, 3),
+    shard=(0, 8, 16, 32, 64),
+    schedules=tuple(range(len(SCHEDULES))),
+    offload=(0, 1, 4, 5),
+    context=(0, 1),
+    sequence_parallel=(True, False),
+)
+"""What few stacks offer, too: zero bubble and DualPipe, offload, groups of hybrid sharding, all-to-all context parallelism."""
 OPTIONS = ("offload", "zero", "shard", "recompute", "recompute_share")
 """Fields of a plan that vary along the axes of a grid; all others vary along its layouts."""
 
@@ -240,4 +252,4 @@ def enumerate_plans(
     return PlanTable(**{n: np.concatenate([getattr(p, n) for p in parts]) for n in names}, precision=precision)
 
 
-__all__ = ["EVERYTHING", "Grid", "Space", "divisors", "enumerate_plans", "grids", "schedulable"]
+__all__ = ["EVERYTHING", "WIDE", "Grid", "Space", "divisors", "enumerate_plans", "grids", "schedulable"]

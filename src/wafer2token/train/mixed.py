@@ -208,7 +208,14 @@ def _plans(asked: list[Asked], cut: int, depth: int, chunks: int) -> list[Plan]:
         for b, ep, r, schedule in product(MICRO, experts, (0, 1, 2), schedules):
             m, rest = divmod(batch, cut // tp * b)
             if rest == 0 and (chunks == 1 or m % depth == 0):
-                fields: dict[str, Any] = {"tp": tp, "pp": depth, "dp": cut // tp, "ep": ep, "vpp": chunks, "recompute": r}
+                fields: dict[str, Any] = {
+                    "tp": tp,
+                    "pp": depth,
+                    "dp": cut // tp,
+                    "ep": ep,
+                    "vpp": chunks,
+                    "recompute": r,
+                }
                 fields |= {"micro_batch": b, "micro_batches": m, "schedule": schedule, "sequence_parallel": tp > 1}
                 out.append(Plan(**fields, precision=asked[0].dtype))
     return out

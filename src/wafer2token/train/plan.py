@@ -56,7 +56,7 @@ class Plan:
         row["recompute"] = RECOMPUTE[self.recompute]
         row["schedule"] = SCHEDULES[self.schedule]
         row["offload"] = offload_words(self.offload)
-        row["context"] = CONTEXT_KINDS[self.context]
+        row["context"] = CONTEXT_KINDS[self.context] if self.cp > 1 else "none"
         return row
 
     def __str__(self) -> str:

@@ -10,7 +10,7 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -152,7 +152,8 @@ def search(
         raise InfeasibleError(
             *why_nothing_fits(shape, machine, leanest.plans.row(0), tried, room, global_batch, seq_len, space)
         )
-    return _merged([b for b in best if b.fitting], keep, tried, fitting, leanest.needed_bytes)
+    merged = _merged([b for b in best if b.fitting], keep, tried, fitting, leanest.needed_bytes)
+    return replace(merged, frontier=_undominated(question, merged.frontier))
 
 
 def _merged(best: list[Found], keep: int, tried: int, fitting: int, needed: float) -> Found:
@@ -161,6 +162,16 @@ def _merged(best: list[Found], keep: int, tried: int, fitting: int, needed: floa
     order = np.argsort(seconds, kind="stable")[:keep]
     plans = _joined([b.plans for b in best]).take(order)
     return Found(plans, _joined([b.frontier for b in best]), seconds[order], need[order], tried, fitting, needed)
+
+
+def _undominated(question: Question, plans: PlanTable) -> PlanTable:
+    """Plans in order of time, each leaner than all before it."""
+    inside, inverse = question.inside(plans)
+    seconds = np.broadcast_to(question.time(inside.take(inverse), plans).total, (len(plans),))
+    need = np.broadcast_to(question.need(plans), (len(plans),))
+    order = np.lexsort((need, seconds))
+    least = np.minimum.accumulate(np.concatenate([[np.inf], need[order][:-1]]))
+    return plans.take(order[need[order] < least])
 
 
 def _joined(tables: list[PlanTable]) -> PlanTable:
