@@ -104,7 +104,9 @@ def stack_of(framework: str, vendor: str, year: float = 0.0) -> str:
 def parent_of(stack: str) -> str:
     """The line of stacks that a stack is a release of; itself where its card names none."""
     cards = all_cards("training").values()
-    return next((c.parent for c in cards if (c.scope, c.target, c.part) == ("stack", stack, "definition") and c.parent), stack)
+    return next(
+        (c.parent for c in cards if (c.scope, c.target, c.part) == ("stack", stack, "definition") and c.parent), stack
+    )
 
 
 def calibrated(chip_id: str, vendor_line: str, precision: str, stack: str) -> Calibrated:

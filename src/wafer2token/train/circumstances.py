@@ -27,7 +27,11 @@ def few_choices(case: Case) -> bool:
 
 def circumstances(case: Case) -> tuple[str, ...]:
     """Which of them hold of a case; none of steady pre-training with a stated plan."""
-    out = [] if case.kind == "pretrain_steady_state" else ["fine_tuning" if case.kind in ("finetune", "sft") else case.kind]
+    out = (
+        []
+        if case.kind == "pretrain_steady_state"
+        else ["fine_tuning" if case.kind in ("finetune", "sft") else case.kind]
+    )
     if few_choices(case):
         return tuple(out)
     if case.plan is None:

@@ -86,7 +86,7 @@ def _tensor(
     tp = np.asarray(plan.tp, float)
     message, near = tokens * shape.hidden_size * 2.0, members(domain, np.ones_like(tp), tp)
     shared = shape.n_shared_experts or shape.shared_expert_intermediate_size
-    blocks = float(kind.attention != "none") + float(kind.mlp == "dense" or (kind.mlp == "sparse" and bool(shared)))
+    blocks: Any = float(kind.attention != "none") + float(kind.mlp == "dense" or (kind.mlp == "sparse" and bool(shared)))
     if kind.mlp == "sparse":
         blocks = blocks + np.where(etp > 1, etp / tp, 0.0)
     gather = links.collective_time(fab, "all_gather", message, tp, ranks_per_node=near)

@@ -244,7 +244,14 @@ def _experts(
 
 
 def _attention(
-    shape: ModelShape, kind: LayerKind, acc: Any, plan: Plan | PlanTable, seq_len: int, fused: bool, wide: str, document: float
+    shape: ModelShape,
+    kind: LayerKind,
+    acc: Any,
+    plan: Plan | PlanTable,
+    seq_len: int,
+    fused: bool,
+    wide: str,
+    document: float,
 ) -> tuple[Array, Array, Array]:
     """Core attention seconds, and the score bytes that go through memory where attention is not fused."""
     if kind.attention in BY_OPERATORS:

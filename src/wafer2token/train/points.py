@@ -227,7 +227,11 @@ def with_notes(record: Record) -> Record:
     split, told = record.get("parallelism") or {}, told_plan(record)
     batch = record.get("global_batch") or told.get("global_batch")
     told = {} if any(split.get(key) for key in ("tp", "pp", "dp")) else told
-    return {**record, "global_batch": batch, "parallelism": {**{k: v for k, v in told.items() if k != "global_batch"}, **split}}
+    return {
+        **record,
+        "global_batch": batch,
+        "parallelism": {**{k: v for k, v in told.items() if k != "global_batch"}, **split},
+    }
 
 
 def _recipe_split(text: str) -> dict[str, Any]:

@@ -77,7 +77,11 @@ def prepare(case: Case) -> Prepared:
 
 def fused(case: Case, how: Calibrated) -> bool:
     """Whether attention was fused: by the stack, and not with a linear bias on a stack that has no fused kernel for it."""
-    return (how.software.fused_attention or "fused" in case.features) and "unfused" not in case.features and (how.biased_attention or not case.biased)
+    return (
+        (how.software.fused_attention or "fused" in case.features)
+        and "unfused" not in case.features
+        and (how.biased_attention or not case.biased)
+    )
 
 
 @lru_cache(maxsize=64)

@@ -7,7 +7,9 @@ from typing import Annotated, Literal
 from wafer2token.catalog.card import ByteRate, Bytes, Card, Ratio, Seconds, Unit
 from wafer2token.evidence.number import Number
 
-Scope = Literal["vendor", "family", "class", "precision", "stack", "release", "overlap", "circumstance", "recipe", "planner"]
+Scope = Literal[
+    "vendor", "family", "class", "precision", "stack", "release", "overlap", "circumstance", "recipe", "planner"
+]
 Tokens = Annotated[Number, Unit("token")]
 Part = Literal["definition", "fit"]
 
