@@ -9,6 +9,7 @@ import pytest
 from wafer2token.catalog.calibration_cards import CardDraft, Fitted, write
 from wafer2token.catalog.loader import parse
 from wafer2token.chip import accelerator, matmul_time
+from wafer2token.chip.calibration.aiconfigurator import read as read_package
 from wafer2token.chip.calibration.fitting import SEARCH, fit_tables, using
 from wafer2token.chip.calibration.others import read_msmodeling, read_vidur
 from wafer2token.chip.calibration.tables import KernelTable
@@ -120,3 +121,34 @@ def test_msmodeling_tables_are_read_and_pointers_are_not(tmp_path):
     file.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
     with pytest.raises(InputError, match="git lfs pull"):
         list(read_msmodeling(tmp_path))
+
+
+def test_experts_of_the_package_are_read_whole_and_balanced(tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as parquet
+
+    rows = [
+        # release, type, source, distribution, expert-parallel ranks, latency
+        ("0.24.0", "fp8_block", "triton", "balanced", 1, 0.2),
+        ("0.24.0", "fp8", "cutlass", "balanced", 1, 0.3),
+        ("0.24.0", "bfloat16", "triton_nongated", "balanced", 1, 0.4),
+        ("0.24.0", "nvfp4", "min_latency", "balanced", 1, 0.5),
+        ("0.19.0", "bfloat16", "triton", "balanced", 1, 0.6),
+        ("0.19.0", "bfloat16", "triton", "balanced", 8, 0.7),
+        ("0.19.0", "bfloat16", "triton", "power_law_1.2", 1, 0.8),
+    ]
+    for release in ("0.19.0", "0.24.0"):
+        folder = tmp_path / "h100_sxm" / "moe" / "vllm" / release
+        folder.mkdir(parents=True)
+        own = [r for r in rows if r[0] == release]
+        names = ("moe_dtype", "kernel_source", "distribution", "moe_ep_size", "latency")
+        table = {n: [r[i + 1] for r in own] for i, n in enumerate(names)}
+        shape = {"num_tokens": 64, "hidden_size": 4096, "inter_size": 1536, "topk": 8, "num_experts": 128, "moe_tp_size": 2}
+        parquet.write_table(pa.table(table | {k: [v] * len(own) for k, v in shape.items()}), folder / "moe_perf.parquet")
+    tables = {t.dtype: t for t in read_package(tmp_path, experts=True)}
+    assert {d: t.seconds.tolist() for d, t in tables.items()} == {"fp8": pytest.approx([2e-4]), "bf16": pytest.approx([6e-4])}
+    one = tables["fp8"]
+    assert one.cast
+    assert {k: v[0] for k, v in one.columns.items()} == {
+        "tokens_per_expert": 4, "experts": 128, "n": 1536, "k": 4096, "down_k": 768, "copies": 1,
+    }  # fmt: skip

@@ -57,6 +57,29 @@ def test_given_plan_in_the_flags_of_megatron():
     assert "tp=2,pp=2,dp=16" in done.stdout
 
 
+def test_two_pools_and_a_wide_search(tmp_path):
+    trace = tmp_path / "mixed.json"
+    done = w2t(
+        "train",
+        "llama_3_1_8b",
+        "--on",
+        "h20+h800_sxm",
+        "--chips",
+        "16+16",
+        "--global-batch",
+        "128",
+        "--trace",
+        str(trace),
+        "--json",
+    )
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    assert {"version", "seed", "days", "pools", "best"} <= set(answer)
+    assert json.loads(trace.read_text())["traceEvents"]
+    wide = w2t(*SMALL, "--wide", "--point")
+    assert wide.returncode == 0, wide.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [

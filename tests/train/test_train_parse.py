@@ -204,6 +204,13 @@ def test_what_is_not_modelled_is_said(text, said):
         parse_plan(text)
 
 
+def test_formats_of_the_optimizer():
+    stated = read_plan(
+        "--use-precision-aware-optimizer --main-grads-dtype bf16 --exp-avg-dtype fp8 --exp-avg-sq-dtype fp8"
+    )
+    assert dict(stated.later) == {"gradients": "bf16", "moments": "fp8"}
+
+
 def test_offloads_in_words():
     assert offload_words(parse_plan("offload=weights+activations")["offload"]) == "weights+activations"
     assert parse_plan("offload=none")["offload"] == 0

@@ -1,5 +1,7 @@
 """The verb: published runs as worked examples, refusals, and laws that any plan obeys."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -57,6 +59,63 @@ def test_nothing_fits():
     assert "chips" in caught.value.nearest
     with pytest.raises(InfeasibleError, match="needs"):
         train("llama_3_1_405b", "dgx_h100", 64, 1e12, plan="tp=8", global_batch=64, seq_len=8192)
+
+
+def test_what_would_fit_is_named_and_fits():
+    """The nearest change of an infeasible job is one that was tried: taken at its word, it is feasible."""
+    job = {"tokens": 1e12, "samples": None, "seq_len": 4096, "global_batch": 64}
+    with pytest.raises(InfeasibleError, match=r"on stage \d+") as caught:
+        train("llama_3_1_70b", "dgx_h100", 8, **job)
+    plan = re.search(r'--plan "([^"]+)"', caught.value.nearest)
+    chips = re.search(r"(\d+) chips", caught.value.nearest)
+    assert plan
+    assert chips
+    assert train("llama_3_1_70b", "dgx_h100", 8, plan=plan[1], **job).best
+    assert train("llama_3_1_70b", "dgx_h100", int(chips[1]), **job).best
+    with pytest.raises(InfeasibleError) as caught:
+        train("llama_3_1_70b", "dgx_h100", 16, plan="tp=8,pp=2", **job)
+    plan = re.search(r'--plan "([^"]+)"', caught.value.nearest)
+    assert plan
+    assert train("llama_3_1_70b", "dgx_h100", 16, plan=plan[1], **job).best
+
+
+def test_a_batch_or_chips_that_no_plan_divides():
+    narrow = Space(tp=(1,), pp=(1,), cp=(1,))
+    with pytest.raises(InfeasibleError) as caught:
+        train("llama_3_1_8b", "dgx_h100", 64, 1e12, global_batch=100, seq_len=4096, samples=None, space=narrow)
+    batch = int(re.search(r"batch of (\d+)", caught.value.nearest)[1])
+    assert train(
+        "llama_3_1_8b", "dgx_h100", 64, 1e12, global_batch=batch, seq_len=4096, samples=None, space=narrow
+    ).best
+    with pytest.raises(InfeasibleError, match="no plan cuts") as caught:
+        train("llama_3_1_8b", "dgx_h100", 63, 1e12, samples=None, seq_len=4096, space=Space(tp=(8,)))
+    chips = int(re.search(r"(\d+) chips", caught.value.nearest)[1])
+    assert train("llama_3_1_8b", "dgx_h100", chips, 1e12, samples=None, seq_len=4096, space=Space(tp=(8,))).best
+
+
+def test_formats_of_gradients_and_moments_free_memory():
+    job = {"tokens": 1e12, "plan": "tp=8,pp=4", "samples": None, "seq_len": 4096, "global_batch": 128}
+    wide = train("llama_3_1_70b", "dgx_h100", 64, **job)
+    lean = train("llama_3_1_70b", "dgx_h100", 64, gradients="bf16", moments="fp8", **job)
+    assert lean.memory_bytes["gradients"] == pytest.approx(wide.memory_bytes["gradients"] / 2)
+    assert lean.memory_bytes["optimizer"] == pytest.approx(wide.memory_bytes["optimizer"] / 2)
+    assert float(lean.step_time_s[0]) < float(wide.step_time_s[0])
+    said = train("llama_3_1_70b", "dgx_h100", 64, **job | {"plan": "tp=8,pp=4,gradients=bf16,moments=fp8"})
+    assert said.memory_bytes == lean.memory_bytes
+    with pytest.raises(InputError, match="format of moments"):
+        train("llama_3_1_70b", "dgx_h100", 64, moments="int4", **job)
+
+
+def test_the_answer_carries_its_inputs_and_its_frontier():
+    row = train("llama_3_1_8b", "dgx_h100", 64, 1e12, samples=50, seed=7, seq_len=4096, global_batch=256).to_dict()
+    assert {"seed", "samples", "tokens", "chips", "imbalance", "precision"} <= set(row)
+    assert row["seed"] == 7
+    assert {64, 32, 16, 8} <= {p["ranks"] for p in row["pareto"]}
+    assert row["best"][0]["against_best_s"]["compute"] == 0
+    for plan in row["best"][1:]:
+        assert sum(plan["against_best_s"].values()) == pytest.approx(
+            plan["step_time_s"] - row["best"][0]["step_time_s"], abs=0.03 * plan["step_time_s"]
+        )
 
 
 def test_batch_that_does_not_divide():

@@ -99,6 +99,8 @@ def carried(fit: FamilyFit, to: Traits) -> FamilyFit:
 CAST = ("cast_floor", "cast", "cast_row")
 OPTIONAL = (*CAST, "rows")
 """Parameters that calibration cards hold only where the measured calls show them."""
+LIBRARY = "library"
+"""Stack to ask for where products are those of a library, without what an engine does in the same call."""
 ENGINES = frozenset({"vllm", "sglang", "trtllm"})
 """Stacks that cast activations in the call of a narrow product."""
 
@@ -152,8 +154,8 @@ def family_fit(chip: str, vendor: str, stack: str | None, family: str, dtype: st
         ("chip", siblings, spare), ("class", (), spare),
     ):  # fmt: skip
         for d in _dtypes(dtype) if fam else ():
-            card = _class_card(kind, fam, d) if subject == "class" else _card("chip", targets, stack, fam, d)
-            if card is not None:
+            card = _class_card(kind, fam, d, stack) if subject == "class" else _card("chip", targets, stack, fam, d)
+            if card is not None and not (stack == LIBRARY and fam == "grouped_gemm" and card.stack in ENGINES):
                 basis = "calibrated" if targets == own and fam == family else "inherited"
                 spread = None if targets == own else _class_card(kind, fam, d)
                 fit = _stated(_fit(card, fam, basis, spread), card, d)
@@ -242,8 +244,10 @@ def _rate(chip: str, dtype: str) -> float | None:
     return float(peak) if peak is not None else None
 
 
-def _class_card(kind: str, family: str, dtype: str) -> Any:
-    return _card("class", (kind,), None, family, dtype) or _card("class", ("any",), None, family, dtype)
+def _class_card(kind: str, family: str, dtype: str, stack: str | None = None) -> Any:
+    chosen = _card("class", (kind,), None, family, dtype)
+    general = _card("class", ("any",), stack, family, dtype)
+    return general if chosen is None or (stack == LIBRARY and general is not None and general.stack == LIBRARY) else chosen
 
 
 def _dtypes(dtype: str) -> tuple[str, ...]:

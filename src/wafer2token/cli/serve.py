@@ -70,7 +70,7 @@ _ENGINE = click.option("--config", "config", type=click.Path(), help="Engine fla
 @_ENGINE
 @click.option("--expert-balance", help="Experts on their ranks: a number (busiest over mean), none (in order) or eplb (by a balancer).")
 @click.option("--format", "shape", type=click.Choice(["vllm-bench", "openmetrics"]), help="Result keys of vllm bench serve, or OpenMetrics.")
-@click.option("--html", "page_file", type=click.Path(dir_okay=False), help="With a search: also write it as one HTML page with charts.")
+@click.option("--html", "page_file", type=click.Path(dir_okay=False), help="Also write the run, or the search, as one HTML page with charts.")
 @click.option("--parquet", type=click.Path(dir_okay=False), help="Write one row per request.")
 @click.option("--timeline", type=click.Path(dir_okay=False), help="Write a Chrome/Perfetto trace of the first requests.")
 @formats
@@ -91,8 +91,6 @@ def command(model: str, on: str | None, slo: str | None, plan: str | None, compa
     if compare or plan == "search":
         _search(model, on, compare, slo or "", by, load, fmt, page_file)
         return
-    if page_file:
-        raise click.UsageError("--html goes with --plan alone or --compare")
     if not on:
         raise click.UsageError("--on is needed (a system or chip)")
     from wafer2token.serve import serve
@@ -103,7 +101,7 @@ def command(model: str, on: str | None, slo: str | None, plan: str | None, compa
                                     "preemption", "max_waiting", "failures", "prefill_plan")}  # fmt: skip
     options |= {"prefix_cache": not load["no_cache"], "priorities": _shares(load["priorities"])}
     result = serve(model, on, slo=slo or (), plan=settings or None, pd=_pair(pd), **options)
-    _write(result, parquet, timeline)
+    _write(result, parquet, timeline, page_file)
     _show(result, shape, fmt, None if load["trace"] else load["rate"], load["concurrency"])
 
 
@@ -141,11 +139,22 @@ def _pair(text: str | None) -> tuple[int, int] | None:
     return int(first), int(second)
 
 
-def _write(result: Any, parquet: str | None, timeline: str | None) -> None:
+def _write(result: Any, parquet: str | None, timeline: str | None, page_file: str | None) -> None:
+    from pathlib import Path
+
     from wafer2token.evidence.errors import InputError, Problem
     from wafer2token.serve.export import write_parquet, write_trace
 
-    for file, write, what, flag in ((parquet, write_parquet, "requests", "--parquet"), (timeline, write_trace, "timeline", "--timeline")):
+    def write_page(_: Any, file: str) -> str:
+        from wafer2token.report.serve_run_page import serve_run_page
+
+        Path(file).write_text(serve_run_page(result), encoding="utf-8")
+        return file
+
+    outputs: tuple[tuple[str | None, Any, str, str], ...] = (
+        (parquet, write_parquet, "requests", "--parquet"), (timeline, write_trace, "timeline", "--timeline"), (page_file, write_page, "page", "--html"),
+    )  # fmt: skip
+    for file, write, what, flag in outputs:
         if not file:
             continue
         try:

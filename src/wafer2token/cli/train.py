@@ -29,6 +29,8 @@ from wafer2token.cli.output import emit, formats
 @click.option(
     "--imbalance", type=float, default=1.0, show_default=True, help="Load of the busiest expert rank over the mean."
 )
+@click.option("--gradients", help="Format of the gradients: fp32 (the default) or bf16.")
+@click.option("--moments", help="Format of Adam's moments: fp32 (the default), bf16 or fp8.")
 @click.option("--stack", help="Training stack; the vendor's usual one without it.")
 @click.option("--compare", help="Another system: what takes this long here takes how long there, and why.")
 @click.option("--samples", type=int, default=400, show_default=True)
@@ -43,27 +45,21 @@ def command(
     on: str,
     chips: str,
     tokens: str,
-    plan: str | None,
     wide: bool,
-    seq_len: int | None,
-    global_batch: int | None,
-    dtype: str | None,
-    imbalance: float,
-    stack: str | None,
     compare: str | None,
     samples: int,
-    seed: int,
     point: bool,
-    assume: bool,
     trace: str | None,
     html: str | None,
     fmt: str | None,
+    **given: Any,
 ) -> None:
     """Plan the training of MODEL: every legal parallel plan priced, the best five shown with what separates them.
 
     \b
       w2t train deepseek_v3 --on hgx_h800 --chips 2048 --tokens 14.8e12 --dtype fp8
       w2t train llama_3_1_405b --on dgx_h100 --chips 16384 --plan tp=8,pp=16
+      w2t train llama_3_1_70b --on dgx_h100 --chips 64 --plan pretrain.sh
       w2t train llama_3_1_405b --on cloudmatrix384 --chips 4096 --compare dgx_h100
       w2t train llama_3_1_70b --on atlas_800t_a2+atlas_900_a3 --chips 256+128 --global-batch 1024
     """
@@ -74,25 +70,14 @@ def command(
     several = "+" in on or len(counts) > 1
     _one_answer(trace or html, bool(compare))
     if several:
-        _only_alone({"--plan": plan, "--stack": stack, "--compare": compare, "--html": html, "--wide": wide})
-        shared: dict[str, Any] = {
-            "tokens": _tokens(tokens), "samples": None if point else samples, "seed": seed, "seq_len": seq_len,
-            "global_batch": global_batch, "dtype": dtype, "imbalance": imbalance, "assume": assume,
-        }  # fmt: skip
-        _show_mixed(model, on.split("+"), counts, shared, trace, fmt)
+        _only_alone(
+            {"--plan": given["plan"], "--stack": given["stack"], "--compare": compare, "--html": html, "--wide": wide}
+        )
+        given = {name: value for name, value in given.items() if name not in ("plan", "stack")}
+        given |= {"tokens": _tokens(tokens), "samples": None if point else samples}
+        _show_mixed(model, on.split("+"), counts, given, trace, fmt)
         return
-    options: dict[str, Any] = {
-        "plan": plan,
-        "samples": None if point else samples,
-        "seed": seed,
-        "dtype": dtype,
-        "seq_len": seq_len,
-        "global_batch": global_batch,
-        "imbalance": imbalance,
-        "stack": stack,
-        "assume": assume,
-        "space": WIDE if wide else None,
-    }
+    options = given | {"samples": None if point else samples, "space": WIDE if wide else None}
     if compare:
         _show_comparison((model, on, compare, counts[0], _tokens(tokens)), options, fmt)
         return

@@ -81,7 +81,7 @@ def streaming(acc: Accelerator) -> Accelerator:
         acc = acc.with_fit("mla_decode", family_fit(near, acc.vendor, None, "mla_decode", "bf16")) if near else acc
     for dtype in ("bf16", "fp16"):
         experts = acc.fit("grouped_gemm", dtype)
-        if acc.stack == LIBRARY_EXPERTS and "grouped_gemm" in experts.card:
+        if acc.stack == LIBRARY_EXPERTS != experts.stack and "grouped_gemm" in experts.card:
             acc = acc.with_fit("grouped_gemm", acc.fit("gemm", dtype), dtype)
         elif experts.stack == "torch":
             acc = acc.with_fit("grouped_gemm", family_fit("", acc.vendor, None, "grouped_gemm", dtype), dtype)

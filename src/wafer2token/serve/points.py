@@ -29,7 +29,7 @@ INFERENCEX = ("source: db-dump", "source: source_file=2026", "source: source_fil
 """Where rows of a file of several origins were measured by the client of InferenceX."""
 WIDE = 16
 """Ranks from which on the experts of a rank are few enough for their loads to differ."""
-RUNGS = ("step time", "static batch", "closed loop", "timeline", "disaggregated", "production")
+RUNGS = ("step time", "static batch", "closed loop", "timeline", "disaggregated", "production", "submitted")
 
 
 class CannotExpressError(Exception):
@@ -143,7 +143,7 @@ def _chip(label: str, notes: str = "") -> str:
     bin_ = re.search(r"device variant (A\d \d+T)", notes)
     if bin_ and f"{bare} {bin_[1]}" in names()["chips"]:
         bare = f"{bare} {bin_[1]}"
-    wanted = names()["chips"].get(bare, bare)
+    wanted = names()["chips"].get(bare) or re.sub(r"-\d+GB?$", "", bare)  # memory in the name of a part that has one size
     try:
         return str(get("chip", wanted).id)
     except InputError:
@@ -322,7 +322,7 @@ def _classified(one: Case, point: Mapping[str, Any], parallel: Mapping[str, Any]
     if one.grade == "D":
         raise CannotExpressError("anecdotal (grade D)")
     if work.get("dataset") == "MLPerf reference dataset":
-        raise CannotExpressError("input length and parallelism not stated (MLPerf)")
+        return _submitted(one, point)
     if point.get("flags") and "model_unknown" in point["flags"]:
         raise CannotExpressError("model not stated")
     batch = _batch(one, work)
@@ -339,6 +339,22 @@ def _classified(one: Case, point: Mapping[str, Any], parallel: Mapping[str, Any]
     if "static_batch" in one.flags or (batch and not one.concurrency and one.rate == float("inf") and "request_rate" not in work):
         return _static(one)
     return _served(one, work)
+
+
+def _submitted(one: Case, point: Mapping[str, Any]) -> Case:
+    """An MLPerf submission: lengths of the reference data, everything at once, the split that the vendor found best."""
+    name = one.shape.id
+    isl = names()["mlperf"].get(name)
+    if isl is None:
+        raise CannotExpressError("beam search (MLPerf, GPT-J)" if name == "gpt_j_6b" else "input length not known (MLPerf)")
+    if "power_capped_maxq" in one.flags:
+        raise CannotExpressError("submitted with a power limit that is not stated (MLPerf)")
+    formats = dict(get("chip", one.chip).peak)
+    eight = "fp8" if formats.get("fp8") is not None else one.plan.weights
+    weights = one.plan.weights if one.plan.weights in ("nvfp4", "fp8") else eight  # summaries name the format of the reference
+    kv = "fp8" if weights in ("nvfp4", "fp8") else ""
+    plan = replace(one.plan, tp=1, pp=1, dp=1, ep=1, weights=weights, experts=weights, activations="", kv=kv, max_num_seqs=2048)
+    return replace(one, kind="best", rung="submitted", isl=float(isl), plan=plan, concurrency=0.0, spread="submitted")
 
 
 def _batch(one: Case, work: Mapping[str, Any]) -> float:

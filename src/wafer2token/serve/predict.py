@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from wafer2token.evidence.errors import InfeasibleError
 from wafer2token.workload import COMMUNICATION, kv_bytes_per_token, operators
 
 from .engine.run import Cluster, Outcome, Pool, Requests, StepTable, simulate
@@ -28,11 +29,13 @@ MOST_REQUESTS = 30_000
 POLICY = {"sglang": "sglang", "sglang-ascend": "sglang", "trtllm": "trtllm"}
 DRAWN: dict[str, tuple[float, float, str, int]] = {
     "fixed": (1.0, 0.0, "fixed", 1 << 30), "normal": (1.0, 0.3, "normal", 1 << 30),
-    "sharegpt": (1.0, 1.0, "lognormal", 1024), "inferencex": (0.9, 1 / 9, "uniform", 1 << 30),
+    "submitted": (1.0, 0.7, "lognormal", 1024), "sharegpt": (1.0, 1.0, "lognormal", 1024), "inferencex": (0.9, 1 / 9, "uniform", 1 << 30),
 }  # fmt: skip
 """How clients draw lengths: mean over the stated length, relative spread, distribution, longest. InferenceX runs vLLM's
 client with ``--random-range-ratio 0.8``, which draws evenly from 0.8 to 1.0 of the length; vLLM's sampling of ShareGPT
 drops prompts above 1,024 tokens and pairs above 2,048."""
+WAVES, WAVES_INFERENCEX = 5, 10
+"""Requests of a closed loop over its concurrency where their number is not stated; the scripts of InferenceX send ten."""
 RESERVE = {"trtllm": 1.0, "sglang": 0.7, "sglang-ascend": 0.7}
 
 
@@ -43,6 +46,7 @@ class Predictor:
     overheads: Mapping[tuple[str, str], Overhead] = field(default_factory=dict)
     sites: dict[tuple[str, str], Site] = field(default_factory=dict)
     tables: dict[Any, StepTable] = field(default_factory=dict)
+    known: dict[Any, dict[str, float]] = field(default_factory=dict)
 
     def place(self, case: Case) -> Site:
         """Chip, fabric and engine of a case."""
@@ -57,7 +61,7 @@ class Predictor:
 
     def predict(self, case: Case) -> dict[str, float]:
         """Predicted values under the names of the measured ones (SI but for the milliseconds of ``_ms``)."""
-        kinds = {"decode": self.decode, "prefill": self.prefill, "static": self.static, "served": self.served, "pools": self.pools}
+        kinds = {"decode": self.decode, "prefill": self.prefill, "static": self.static, "served": self.served, "pools": self.pools, "best": self.best}
         return kinds[case.kind](case)
 
     def decode(self, case: Case) -> dict[str, float]:
@@ -116,8 +120,24 @@ class Predictor:
         cluster = Cluster((pool,), policy=POLICY.get(case.stack, "vllm"), reserve=RESERVE.get(case.stack, 0.0), block_size=BLOCK,
                           tokens_per_step=plan.tokens_per_step, max_concurrency=round(case.concurrency) or 1 << 40,
                           prefix_cache=True, response_s=float(self.place(case).machine.overhead.request_s))  # fmt: skip
-        busy = front_end_s(case, self.place(case).machine.overhead, replicas)
-        return self.summary(case, simulate(load(case, pool, replicas, busy), cluster), busy)
+        gap = front_end_s(case, self.place(case).machine.overhead, replicas)
+        return self.summary(case, simulate(load(case, pool, replicas, gap), cluster))
+
+    def best(self, case: Case) -> dict[str, float]:
+        """The tensor-parallel split with most throughput, replicas on the other devices."""
+        key = (case.chip, case.stack, case.shape.id, case.plan, case.isl, case.osl, case.devices)
+        if key in self.known:
+            return self.known[key]
+        found: list[dict[str, float]] = []
+        for tp in (1, 2, 4, 8):
+            plan = replace(case.plan, tp=tp)
+            one = replace(case, plan=plan)
+            if case.ranks % tp == 0 and memory(case.shape, plan, self.place(case).hbm_bytes, case.isl + case.osl).fits:
+                found.append(self.served(one))
+        if not found:
+            raise InfeasibleError(f"{case.shape.id} fits no split on {case.ranks} devices")
+        self.known[key] = max(found, key=lambda values: values["output_tok_s"])
+        return self.known[key]
 
     def pools(self, case: Case) -> dict[str, float]:
         """Prefill and decode pools with the cache sent over the links between them."""
@@ -133,8 +153,8 @@ class Predictor:
         cluster = Cluster((filling, decoding), policy=POLICY.get(case.stack, "vllm"), block_size=BLOCK,
                           tokens_per_step=plan.tokens_per_step, transfer_s_per_token=per_token, transfer_latency_s=2e-3,
                           max_concurrency=round(case.concurrency) or 1 << 40)  # fmt: skip
-        busy = front_end_s(case, self.place(case).machine.overhead, 1)
-        return self.summary(case, simulate(load(case, decoding, case.decode[0], busy), cluster), busy)
+        gap = front_end_s(case, self.place(case).machine.overhead, 1)
+        return self.summary(case, simulate(load(case, decoding, case.decode[0], gap), cluster))
 
     def pool(self, case: Case, plan: Plan, replicas: int, role: str) -> Pool:
         """Replicas of a plan with their table and cache."""
@@ -147,10 +167,11 @@ class Predictor:
         blocks = max(int(room.kv_tokens // BLOCK), int((case.isl + case.osl) // BLOCK) + 8)
         return Pool(self.tables[key], replicas, role, plan.max_num_seqs, plan.max_num_batched_tokens, blocks)
 
-    def summary(self, case: Case, outcome: Outcome, busy_s: float) -> dict[str, float]:
-        """The published metrics of a run whose first requests waited ``busy_s`` for the front end."""
-        waited = (outcome.issue_s >= 0.0) & (outcome.issue_s <= busy_s)
-        outcome = replace(outcome, issue_s=np.where(waited, 0.0, outcome.issue_s))
+    def summary(self, case: Case, outcome: Outcome) -> dict[str, float]:
+        """The published metrics of a run; its first requests were sent together and waited for the front end."""
+        if case.concurrency:
+            first = np.arange(len(outcome.issue_s)) < case.concurrency
+            outcome = replace(outcome, issue_s=np.where(first & (outcome.issue_s >= 0.0), 0.0, outcome.issue_s))
         s: Summary = summarise(outcome)
         request = float(self.place(case).machine.overhead.request_s)
         out = steady_output(outcome) if saturated(case) else s.output_throughput
@@ -200,19 +221,21 @@ def drawn(spread: str, mean: float, n: int, name: str) -> Any:
 
 
 def front_end_s(case: Case, over: Overhead, replicas: int) -> float:
-    """How long the front end of a replica is busy with the requests that a client sends at once [s].
+    """Time between two requests that the front end of a replica passes on to the engine (tokenisation, HTTP) [s].
 
-    One process tokenises and answers; it passes nothing on and returns no token before it has taken them all.
     Throughput tables of offline benchmarks, without concurrency or rate, have no front end.
     """
-    sent = min(case.concurrency, case.num_requests or math.inf)
-    return sent / replicas * float(over.front_end * over.request_s) if case.rate == float("inf") else 0.0
+    return float(over.front_end * over.request_s) / replicas if case.concurrency and case.rate == float("inf") else 0.0
 
 
-def load(case: Case, pool: Pool, replicas: int, start_s: float = 0.0) -> Requests:
-    """The requests of a case: as many as stated, else enough for a steady state; at ``start_s`` where all are ready."""
+def load(case: Case, pool: Pool, replicas: int, gap_s: float = 0.0) -> Requests:
+    """The requests of a case: as many as stated, else enough for a steady state.
+
+    Requests that are ready together reach the engine ``gap_s`` apart; where a client sends its whole run at once, the
+    front end passes nothing on and returns no token before it has taken them all.
+    """
     if case.concurrency:
-        n = case.num_requests or (10 if case.spread == "inferencex" else 5) * round(case.concurrency) + 16
+        n = case.num_requests or (WAVES_INFERENCEX if case.spread == "inferencex" else WAVES) * round(case.concurrency) + 16
     elif case.rate < float("inf"):
         n = case.num_requests or 500
     else:
@@ -220,7 +243,7 @@ def load(case: Case, pool: Pool, replicas: int, start_s: float = 0.0) -> Request
         n = case.num_requests or 4 * int(min(pool.max_num_seqs, room)) * replicas + 32
     n = min(n, MOST_REQUESTS)
     isl, osl = (drawn(case.spread, mean, n, name) for mean, name in ((case.isl, "isl"), (case.osl, "osl")))
-    arrival = np.full(n, start_s) if case.rate == float("inf") else poisson_arrivals(case.rate, n)
+    arrival = (np.full(n, gap_s * n) if n <= case.concurrency else gap_s * np.minimum(np.arange(n), case.concurrency)) if case.rate == float("inf") else poisson_arrivals(case.rate, n)
     made = make(arrival, isl, osl, case.id)
     return with_shared_prefix(made, case.prefix_hit, 1, PREFIX_BLOCK) if case.prefix_hit > 0 else made
 

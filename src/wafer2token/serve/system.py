@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -98,7 +99,8 @@ def begun_together(load: Requests, place: Site, concurrency: int | None, replica
 
 def seen_by_client(outcome: Outcome, busy_s: float, request_s: float) -> Outcome:
     """The times of a run as its clients see them: from when they sent a request, and with what surrounds the engine."""
-    later = {n: np.where(getattr(outcome, n) >= 0, getattr(outcome, n) + request_s, -1.0) for n in ("start_s", "first_s", "finish_s")}
+    times = ("start_s", "first_s", "finish_s")
+    later: dict[str, Any] = {n: np.where(getattr(outcome, n) >= 0, getattr(outcome, n) + request_s, -1.0) for n in times}
     waited = (outcome.issue_s >= 0.0) & (outcome.issue_s <= busy_s)
     return replace(outcome, issue_s=np.where(waited, 0.0, outcome.issue_s), **later)
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
 from wafer2token.train.grid import Space, grids
 from wafer2token.train.machine import Machine
-from wafer2token.train.memory import GIB, heaviest_bytes, memory
+from wafer2token.train.memory import GIB, StateBytes, heaviest_bytes, heaviest_stage, memory
 from wafer2token.train.plan import OFFLOADS, Plan
 from wafer2token.workload import ModelShape
 
 TIMES = (2, 3, *(n * 2**k for k in range(11) for n in (4, 5, 6, 7)))
 """Multiples of the chips asked for that are tried, ascending, until one fits."""
+SHORTEST = 128
 
 
 def nearest_job(
@@ -59,62 +60,61 @@ def _legal(shape: ModelShape, machine: Machine, ranks: int, batch: int | None, s
     return bool(_all(shape, machine, ranks, batch, seq_len, space))
 
 
-def why_nothing_fits(
-    shape: ModelShape,
-    machine: Machine,
-    leanest: Plan,
-    tried: int,
-    room: float,
-    global_batch: int,
-    seq_len: int,
-    space: Space,
-) -> tuple[str, str]:
-    """Why nothing fits into ``room`` [B], and changes that were checked to make a plan fit."""
-    parts = memory(shape, leanest, seq_len)
+@dataclass(frozen=True)
+class Wanted:
+    """A job whose plans are checked for memory alone; ``room`` is what a rank may fill [B]."""
+
+    shape: ModelShape
+    machine: Machine
+    ranks: int
+    batch: int
+    seq_len: int
+    precision: str
+    space: Space
+    room: float
+    state: StateBytes
+    scores: bool
+
+    def lightest(self) -> Plan | None:
+        """The leanest plan of the job where it fits."""
+        best: tuple[float, Plan] | None = None
+        domain = self.machine.domain
+        for grid in grids(self.shape, self.ranks, self.batch, self.seq_len, domain, self.precision, self.space):
+            block = grid.block(slice(None))
+            need = heaviest_bytes(self.shape, block, self.seq_len, self.state, scores=self.scores)
+            need = np.broadcast_to(need, grid.shape)
+            place = int(np.argmin(need))
+            if best is None or need.ravel()[place] < best[0]:
+                best = float(need.ravel()[place]), grid.take(np.array([place])).row(0)
+        return best[1] if best and best[0] <= self.room else None
+
+
+def why_nothing_fits(wanted: Wanted, leanest: Plan, tried: int) -> tuple[str, str]:
+    """Why nothing fits, and changes that were checked to make a plan fit."""
+    parts = memory(wanted.shape, leanest, wanted.seq_len, wanted.state, scores=wanted.scores)
     need = float(parts.total)
     largest = max((f.name for f in fields(parts)), key=lambda name: float(getattr(parts, name)))
+    stage = heaviest_stage(wanted.shape, leanest, wanted.seq_len, wanted.state, wanted.scores)
     message = (
-        f"the leanest of {tried:,} legal plans ({leanest}) needs {need / GIB:.1f} GiB of {room / GIB:.1f} GiB "
-        f"({machine.memory_bytes / GIB:.1f} GiB less what the framework keeps) on its heaviest stage, "
+        f"the leanest of {tried:,} legal plans ({leanest}) needs {need / GIB:.1f} GiB of {wanted.room / GIB:.1f} GiB "
+        f"({wanted.machine.memory_bytes / GIB:.1f} GiB less what the framework keeps) on stage {stage}, "
         f"most of it {largest} ({float(getattr(parts, largest)) / GIB:.1f} GiB)"
     )
-    return message, "; or ".join(_changes(shape, machine, leanest, room, global_batch, seq_len, space))
+    return message, "; or ".join(_changes(wanted)) or "a smaller model, or chips with more memory"
 
 
-def _changes(
-    shape: ModelShape, machine: Machine, leanest: Plan, room: float, batch: int, seq_len: int, space: Space
-) -> list[str]:
+def _changes(wanted: Wanted) -> list[str]:
     """Changes of one thing at a time, each found to fit by pricing the memory of every plan after it."""
-    out = []
-    ranks, precision = leanest.ranks, leanest.precision
-    for code in range(1, 2 ** len(OFFLOADS)):
-        plan = _lightest(shape, machine, ranks, batch, seq_len, precision, replace(space, offload=(code,)), room)
-        if plan:
-            out.append(f'offload to the host: --plan "{plan}"')
-            break
+    away = (replace(wanted, space=replace(wanted.space, offload=(code,))) for code in range(1, 2 ** len(OFFLOADS)))
+    plan = next((p for job in away if (p := job.lightest()) is not None), None)
+    out = [f'offload to the host: --plan "{plan}"'] if plan else []
     for times in TIMES:
-        wider = batch if batch % (ranks * times) == 0 else -(-batch // (ranks * times)) * ranks * times
-        if _lightest(shape, machine, ranks * times, wider, seq_len, precision, space, room):
-            bigger = "" if wider == batch else f" with a global batch of {wider}"
-            out.append(f"{ranks * times // machine.dies} chips{bigger}")
+        ranks = wanted.ranks * times
+        batch = wanted.batch if wanted.batch % ranks == 0 else -(-wanted.batch // ranks) * ranks
+        if replace(wanted, ranks=ranks, batch=batch).lightest():
+            bigger = "" if batch == wanted.batch else f" with a global batch of {batch}"
+            out.append(f"{ranks // wanted.machine.dies} chips{bigger}")
             break
-    short = seq_len // 2
-    while short >= 128:
-        if _lightest(shape, machine, ranks, batch, short, precision, space, room):
-            out.append(f"sequences of {short} tokens")
-            break
-        short //= 2
-    return out or ["a smaller model, or chips with more memory"]
-
-
-def _lightest(
-    shape: ModelShape, machine: Machine, ranks: int, batch: int, seq_len: int, precision: str, space: Space, room: float
-) -> Plan | None:
-    """The leanest plan of a job where it fits."""
-    best: tuple[float, Plan] | None = None
-    for grid in grids(shape, ranks, batch, seq_len, machine.domain, precision, space):
-        need = np.broadcast_to(heaviest_bytes(shape, grid.block(slice(None)), seq_len), grid.shape)
-        place = int(np.argmin(need))
-        if best is None or need.ravel()[place] < best[0]:
-            best = float(need.ravel()[place]), grid.take(np.array([place])).row(0)
-    return best[1] if best and best[0] <= room else None
+    lengths = (wanted.seq_len >> k for k in range(1, 12))
+    short = next((n for n in lengths if n >= SHORTEST and replace(wanted, seq_len=n).lightest()), None)
+    return out + ([f"sequences of {short} tokens"] if short else [])

@@ -13,7 +13,11 @@ from wafer2token.train.calibration import Calibrated, calibrated, family_of, pla
 from wafer2token.train.failures import DAY_S, availability, drawn, reliability_card
 from wafer2token.train.layer import gemm_dtype
 from wafer2token.train.machine import Machine, machine, with_scale_out
+from wafer2token.train.memory import Memory, StateBytes, memory, state_bytes
 from wafer2token.train.parse import Stated, settle
+from wafer2token.train.plan import Plan, PlanTable
+from wafer2token.train.search import price
+from wafer2token.train.step import StepTime
 from wafer2token.workload import ModelShape, train_flops_per_token
 
 Array = npt.NDArray[np.float64]
@@ -34,7 +38,18 @@ class Asked:
     global_batch: int
     dtype: str
     imbalance: float
+    state: StateBytes
     assumed: tuple[str, ...]
+
+    def bytes_of(self, plan: Plan | PlanTable) -> Memory:
+        """Memory of a rank under a plan of this job."""
+        scores = not self.how.software.fused_attention
+        return memory(self.shape, plan, self.seq_len, self.state, scores=scores)
+
+    def time_of(self, plans: PlanTable, shape: ModelShape | None = None) -> StepTime:
+        """Step times of plans of this job, or of the same job with another number of layers."""
+        how = self.how.software
+        return price(shape or self.shape, self.place, plans, self.seq_len, how, self.imbalance, self.state)
 
     @property
     def ranks(self) -> int:
@@ -53,13 +68,17 @@ def settle_job(
     imbalance: float,
     stack: str | None,
     assume: bool,
-    stated: Stated | None,
+    stated: Stated | None = None,
+    gradients: str | None = None,
+    moments: str | None = None,
 ) -> Asked:
     """The question with its open ends settled; EvidenceError where the cards do not carry an answer."""
     place = machine(on)
     if stated is not None:
         dtype = dtype or stated.fields.get("precision")
         seq_len = seq_len or stated.later.get("seq_len")
+        gradients = gradients or stated.later.get("gradients")
+        moments = moments or stated.later.get("moments")
         global_batch = global_batch or stated_batch(stated, shape, chips * place.dies, place.node)
     dtype = dtype or "bf16"
     length, batch, open_ends = open_batch(shape, chips, seq_len, global_batch)
@@ -70,9 +89,19 @@ def settle_job(
     how = calibrated(place.chip, place.vendor, dtype, stack or stack_of("", vendor_of(place.vendor)))
     weak = evidence_of(place, how, assume)
     place, network = network_of(place, chips * place.dies, assume)
+    open_ends += _unknown_cost(place)
+    state = state_bytes(gradients or "fp32", moments or "fp32")
     return Asked(
-        shape, on, place, how, chips, float(tokens), length, batch, dtype, imbalance, open_ends + weak + network
+        shape, on, place, how, chips, float(tokens), length, batch, dtype, imbalance, state, open_ends + weak + network
     )
+
+
+def _unknown_cost(place: Machine) -> tuple[str, ...]:
+    """What cannot be told of energy and cost because the chip's card is silent."""
+    card = get("chip", place.chip)
+    if not card.tdp:
+        return (f"no power on the card of {card.id}: no energy and no cost",)
+    return () if card.price else (f"no price on the card of {card.id}: no cost",)
 
 
 def stated_batch(stated: Stated, shape: ModelShape, ranks: int, node: int) -> int | None:

@@ -111,7 +111,9 @@ def linears(shape: ModelShape, kind: LayerKind, tp: Array) -> list[tuple[Array, 
         d, v, kv_heads = shape.head_dim, shape.value_head_dim, np.maximum(shape.num_key_value_heads / tp, 1.0)
         gates = heads * (d if shape.attn_output_gate else int(shape.head_gate)) / tp
         keys = kv_heads * (d if shape.value_is_key else d + v)
-        out = [(heads * d / tp + gates + keys, h), (h, heads * v / tp)]
+        rank = shape.q_lora_rank
+        queries = [(rank, h), (heads * d / tp, rank)] if rank else []
+        out = [*queries, ((0.0 if rank else heads * d / tp) + gates + keys, h), (h, heads * v / tp)]
     ups = 2 if shape.mlp_gated else 1
     if kind.mlp == "sparse" and shape.moe_latent_size:
         out += [(shape.moe_latent_size, h), (h, shape.moe_latent_size)]

@@ -8,6 +8,7 @@ from typing import Any
 from wafer2token import chip as kernels
 from wafer2token import fabric as links
 from wafer2token.catalog import find, get
+from wafer2token.chip.fits import LIBRARY
 from wafer2token.evidence.errors import EvidenceError, InputError, Problem
 
 DIE_RANKS = ("ascend_910c", "ascend_910c_560t")
@@ -63,6 +64,10 @@ def machine(on: str, system: str | None = None, date: Any = None) -> Machine:
         chip_id, system_id = card.id, system or ""
     dies = 2 if chip_id in DIE_RANKS else 1
     acc = kernels.accelerator(chip_id, date=date, per="die" if dies > 1 else "chip")
+    library = kernels.accelerator(chip_id, stack=LIBRARY, per=acc.per)  # not the fused experts of inference engines
+    for dtype in ("bf16", "fp16", "fp8", "int8"):
+        if dtype in acc.peaks:
+            acc = acc.with_fit("grouped_gemm", library.fit("grouped_gemm", dtype), dtype)
     if not acc.hbm_bytes == acc.hbm_bytes:
         raise EvidenceError(f"{chip_id} has no memory capacity on its card: no plan can be checked against it")
     fab = links.fabric(system_id or chip_id, per="die" if dies > 1 else "chip")

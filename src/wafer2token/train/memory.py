@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from wafer2token.evidence.errors import InputError, unknown
 from wafer2token.train.layer import NARROW, shared_width
 from wafer2token.train.plan import RECOMPUTE, SCHEDULES, Plan, PlanTable, offloaded
 from wafer2token.train.schedules import in_flight
@@ -30,6 +31,25 @@ class StateBytes:
     weight: float = 2.0
     gradient: float = 4.0
     optimizer: float = 12.0
+
+
+GRADIENTS = {"fp32": 4.0, "bf16": 2.0}
+MOMENTS = {"fp32": 4.0, "bf16": 2.0, "fp8": 1.0}
+
+
+def state_bytes(gradients: str = "fp32", moments: str = "fp32") -> StateBytes:
+    """Bytes of training in 16 bits with an fp32 master weight, for the formats of gradients and of Adam's two moments.
+
+    Raises InputError for a format that is not among `GRADIENTS` or `MOMENTS`.
+    """
+    problems = [
+        unknown(f"format of {what}", given, list(known))
+        for what, given, known in (("gradients", gradients, GRADIENTS), ("moments", moments, MOMENTS))
+        if given not in known
+    ]
+    if problems:
+        raise InputError(problems)
+    return StateBytes(2.0, GRADIENTS[gradients], 4.0 + 2 * MOMENTS[moments])
 
 
 MIXED = StateBytes()
@@ -187,6 +207,12 @@ def heaviest_bytes(
     first = _stage_memory(shape, plan, seq_len, "first", state, framework_bytes, scores)
     last = _stage_memory(shape, plan, seq_len, "last", state, framework_bytes, scores)
     return np.asarray(np.maximum(first.total, last.total))
+
+
+def heaviest_stage(shape: ModelShape, plan: Plan, seq_len: int, state: StateBytes = MIXED, scores: bool = False) -> int:
+    """The stage of a plan that needs most: the first, with most micro-batches in flight, or the last, with the logits."""
+    first, last = (_stage_memory(shape, plan, seq_len, stage, state, 0.0, scores) for stage in ("first", "last"))
+    return plan.pp - 1 if float(last.total) > float(first.total) else 0
 
 
 def memory(

@@ -24,7 +24,6 @@ from wafer2token.train.job import Array, Asked, check_job, life, settle_job
 from wafer2token.train.memory import memory
 from wafer2token.train.plan import SCHEDULES, Plan, PlanTable, table
 from wafer2token.train.schedules import unequal_seconds
-from wafer2token.train.search import price
 from wafer2token.train.timeline import Timeline, simulate
 from wafer2token.workload import ModelShape, with_layers
 from wafer2token.workload import model as read_model
@@ -122,6 +121,8 @@ def train_mixed(
     global_batch: int | None = None,
     dtype: str | None = None,
     imbalance: float = 1.0,
+    gradients: str | None = None,
+    moments: str | None = None,
     top: int = 5,
     assume: bool = False,
 ) -> MixedResult:
@@ -140,7 +141,9 @@ def train_mixed(
     check_job(sum(pools.values()), tokens, imbalance)
     shape = read_model(model)
     asked = [
-        settle_job(shape, on, chips, tokens, dtype, seq_len, global_batch, imbalance, None, assume, None)
+        settle_job(
+            shape, on, chips, tokens, dtype, seq_len, global_batch, imbalance, None, assume, None, gradients, moments
+        )
         for on, chips in pools.items()
     ]
     batch = global_batch or max(a.global_batch for a in asked)
@@ -237,8 +240,8 @@ def _stage(asked: Asked, rows: PlanTable, layers: int, held: Array) -> _Stage:
     """A stage of ``layers`` layers; ``held`` is the share of the first stage's micro-batches in flight that this pool keeps."""
     depth = int(rows.pp[0])
     shape = with_layers(asked.shape, layers * depth)
-    step = price(shape, asked.place, rows, asked.seq_len, asked.how.software, asked.imbalance)
-    parts = memory(shape, rows, asked.seq_len)
+    step = asked.time_of(rows, shape)
+    parts = memory(shape, rows, asked.seq_len, asked.state, scores=not asked.how.software.fused_attention)
     need = np.asarray(parts.total - parts.activations * (1 - held))
     each = (step.compute + step.tensor + step.expert + step.context) / rows.micro_batches
     return _Stage(

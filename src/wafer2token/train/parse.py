@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from wafer2token.evidence.errors import InputError, Problem, unknown
+from wafer2token.train.memory import GRADIENTS, MOMENTS
 from wafer2token.train.plan import CONTEXT_KINDS, OFFLOADS, RECOMPUTE, SCHEDULES, Plan
 from wafer2token.train.spellings import (
     CONTEXT_WORDS,
@@ -34,7 +35,7 @@ TRUE, FALSE = ("true", "1", "yes", "on"), ("false", "0", "no", "off", "none", "n
 WIDE = ("bf16", "fp16", "tf32", "fp32")
 LATER = (
     "global_batch", "seq_len", "layers_per_chunk", "recompute_method", "recompute_layers", "replicas", "shards",
-    "ulysses", "extend_ep", "node_shard",
+    "ulysses", "extend_ep", "node_shard", "gradients", "moments",
 )  # fmt: skip
 """What a text may say that is settled only with the model, the machine and the batch (see `settle`)."""
 
@@ -188,6 +189,10 @@ def _value(field_: str, value: Any, name: str, problems: list[Problem]) -> Any:
         return text in TRUE
     if field_ == "recompute_method":
         return text
+    if field_ in ("gradients", "moments"):
+        known = GRADIENTS if field_ == "gradients" else MOMENTS
+        word = PRECISION_WORDS.get(text, text)
+        return word if word in known else _bad(problems, name, value, ", ".join(known))
     if field_ == "recompute_share":
         share = re.fullmatch(r"[01]?\.?\d*", text) and text not in ("", ".")
         return float(text) if share and 0 <= float(text) <= 1 else _bad(problems, name, value, "a share from 0 to 1")

@@ -14,10 +14,10 @@ from wafer2token.evidence.errors import InfeasibleError
 from wafer2token.train.calibration import family_of
 from wafer2token.train.job import Asked, check_job, dense_peak, flops_per_token, life, peak_ratios, settle_job
 from wafer2token.train.layer import gemm_dtype
-from wafer2token.train.memory import GIB, memory
+from wafer2token.train.memory import GIB, heaviest_stage
 from wafer2token.train.parse import Stated, complete, read_plan, settle
 from wafer2token.train.plan import OFFLOADS, RECOMPUTE, Plan, PlanTable, table
-from wafer2token.train.search import Found, Space, price, search
+from wafer2token.train.search import Found, Space, search
 from wafer2token.train.step import parts_of_step, step_time
 from wafer2token.workload import ModelShape, train_flops_per_token
 from wafer2token.workload import model as read_model
@@ -157,6 +157,8 @@ def train(
     seq_len: int | None = None,
     global_batch: int | None = None,
     imbalance: float = 1.0,
+    gradients: str | None = None,
+    moments: str | None = None,
     stack: str | None = None,
     space: Space | None = None,
     top: int = 5,
@@ -174,6 +176,8 @@ def train(
         dtype: bf16, fp16, fp8, mxfp8, nvfp4; None for what the plan states, else bf16.
         seq_len, global_batch: tokens per sequence and sequences per step; stated in ``assumed`` when left open.
         imbalance: load of the busiest expert rank over the mean.
+        gradients, moments: formats of the gradients (fp32, bf16) and of Adam's moments (fp32, bf16, fp8); None for what the
+            plan states, else fp32.
         stack: training stack; None for the vendor's usual one.
         assume: go on where the evidence is too weak to answer.
 
@@ -184,7 +188,9 @@ def train(
     check_job(chips, tokens, imbalance)
     shape = read_model(model)
     stated = read_plan(plan) if isinstance(plan, str) else None
-    asked = settle_job(shape, on, chips, tokens, dtype, seq_len, global_batch, imbalance, stack, assume, stated)
+    asked = settle_job(
+        shape, on, chips, tokens, dtype, seq_len, global_batch, imbalance, stack, assume, stated, gradients, moments
+    )
     if plan is not None:
         results = _results(asked, [_given(stated or plan, asked)])
         return _answer(asked, results, results, 1, 1, samples, seed, top)
@@ -209,6 +215,7 @@ def _search(asked: Asked, ranks: int, space: Space | None) -> Found:
         asked.dtype,
         space,
         imbalance=asked.imbalance,
+        state=asked.state,
     )
 
 
@@ -241,7 +248,7 @@ def _answer(
     rate = asked.global_batch * asked.seq_len / steps
     peak = dense_peak(place, asked.dtype) * ratio[gemm_dtype(place.acc, asked.dtype)] * asked.ranks
     whole = life(place, asked.chips, asked.tokens, rate, samples, seed)
-    mem = memory(asked.shape, best.plan, asked.seq_len)
+    mem = asked.bytes_of(best.plan)
     return TrainResult(
         model=asked.shape.id,
         on=asked.on,
@@ -281,10 +288,11 @@ def _given(plan: Stated | Plan | str, asked: Asked) -> Plan:
         stated = read_plan(plan) if isinstance(plan, str) else plan
         fields = settle(stated, asked.shape.num_hidden_layers, asked.ranks, asked.place.node)
         chosen = complete(fields | {"precision": asked.dtype}, asked.ranks, asked.global_batch)
-    need, room = float(memory(asked.shape, chosen, asked.seq_len).total), asked.place.memory_bytes
+    need, room = float(asked.bytes_of(chosen).total), asked.place.memory_bytes
     if need > room:
+        stage = heaviest_stage(asked.shape, chosen, asked.seq_len, asked.state, not asked.how.software.fused_attention)
         raise InfeasibleError(
-            f"{chosen} needs {need / GIB:.1f} GiB of {room / GIB:.1f} GiB on its heaviest stage",
+            f"{chosen} needs {need / GIB:.1f} GiB of {room / GIB:.1f} GiB on stage {stage}",
             _instead(asked, chosen, room),
         )
     return chosen
@@ -302,11 +310,11 @@ def _instead(asked: Asked, plan: Plan, room: float) -> str:
         {"offload": 2 ** len(OFFLOADS) - 1},
     )
     tried = (replace(plan, **change) for change in changes)
-    near = next((p for p in tried if p != plan and float(memory(asked.shape, p, asked.seq_len).total) <= room), None)
+    near = next((p for p in tried if p != plan and float(asked.bytes_of(p).total) <= room), None)
     try:
         found = f"without --plan the search finds {_search(asked, asked.ranks, None).plans.row(0)}"
     except InfeasibleError as error:
-        found = f"no plan of the search fits either: {error.nearest}"
+        found = f"no other plan fits these chips as they are: {error.nearest}"
     return f'--plan "{near}"; {found}' if near else found
 
 
@@ -314,8 +322,8 @@ def _results(asked: Asked, plans: list[Plan]) -> list[PlanResult]:
     """Plans priced, fastest first."""
     shape, place, seq_len = asked.shape, asked.place, asked.seq_len
     rows = table(plans)
-    steps = price(shape, place, rows, seq_len, asked.how.software, asked.imbalance)
-    need = memory(shape, rows, seq_len).total
+    steps = asked.time_of(rows)
+    need = asked.bytes_of(rows).total
     per_token = float(train_flops_per_token(shape, seq_len, "causal"))
     peak = dense_peak(place, plans[0].precision)
     out = []

@@ -16,7 +16,7 @@ import numpy as np
 
 from wafer2token.evidence.errors import InfeasibleError
 from wafer2token.train.calibration import planner
-from wafer2token.train.feasible import nearest_job, why_nothing_fits
+from wafer2token.train.feasible import Wanted, nearest_job, why_nothing_fits
 from wafer2token.train.grid import Grid, Space, divisors, enumerate_plans, grids
 from wafer2token.train.machine import Machine
 from wafer2token.train.memory import MIXED, StateBytes, heaviest_bytes
@@ -95,7 +95,9 @@ class Question:
             self.seq_len,
             place.domain,
             how.fused_attention,
+            gradient_bytes=self.state.gradient,
             host_link=place.host_bytes_per_s,
+            state=self.state,
         )
         return step_time(parts, plans, how)
 
@@ -105,10 +107,16 @@ class Question:
 
 
 def price(
-    shape: ModelShape, machine: Machine, plans: PlanTable, seq_len: int, how: Software, imbalance: float = 1.0
+    shape: ModelShape,
+    machine: Machine,
+    plans: PlanTable,
+    seq_len: int,
+    how: Software,
+    imbalance: float = 1.0,
+    state: StateBytes = MIXED,
 ) -> StepTime:
     """Step times of a table of plans, each distinct set of kernels and transfers priced once."""
-    question = Question(shape, machine, seq_len, how, imbalance)
+    question = Question(shape, machine, seq_len, how, imbalance, state)
     inside, inverse = question.inside(plans)
     return question.time(inside.take(inverse), plans)
 
@@ -149,9 +157,9 @@ def search(
     fitting = sum(b.fitting for b in best)
     leanest = min(best, key=lambda b: b.needed_bytes)
     if not fitting:
-        raise InfeasibleError(
-            *why_nothing_fits(shape, machine, leanest.plans.row(0), tried, room, global_batch, seq_len, space)
-        )
+        scores = not how.fused_attention
+        wanted = Wanted(shape, machine, ranks, global_batch, seq_len, precision, space, room, state, scores)
+        raise InfeasibleError(*why_nothing_fits(wanted, leanest.plans.row(0), tried))
     merged = _merged([b for b in best if b.fitting], keep, tried, fitting, leanest.needed_bytes)
     return replace(merged, frontier=_undominated(question, merged.frontier))
 

@@ -47,6 +47,8 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "recompute_layers": ("recompute_num_layers",),
     "replicas": ("data_parallel_replicate_degree", "num_distributed_optimizer_instances"),
     "shards": ("data_parallel_shard_degree", "fully_shard_degree", "dp_shard"),
+    "gradients": ("main_grads_dtype", "grad_accum_dtype", "gradient_dtype"),
+    "moments": ("exp_avg_dtype", "exp_avg_sq_dtype"),
     "ulysses": ("ds_sequence_parallel_size", "ulysses_degree", "ulysses_parallel_size"),
 }  # fmt: skip
 """Field -> other names of it. The fields after ``precision`` are settled once model, machine and batch are known."""
@@ -81,6 +83,7 @@ SWITCHES: dict[str, tuple[str, Any]] = {
     "use_megatron_fsdp": ("zero", "3"),
     "use_custom_fsdp": ("zero", "3"),
     "hsdp": ("zero", "hybrid_shard"),
+    "accumulate_allreduce_grads_in_fp32": ("gradients", "fp32"),
     "moe_tp_extend_ep": ("extend_ep", True),
     "moe_zerobubble": ("schedule", "zero_bubble"),
     "enable_zero_bubble": ("schedule", "zero_bubble"),

@@ -15,7 +15,7 @@ from wafer2token import chip as kernels
 from wafer2token.catalog import get
 from wafer2token.train.communication import layer_traffic, step_traffic
 from wafer2token.train.layer import Work, expansion_seconds, head_work, layer_work, nothing
-from wafer2token.train.memory import MIXED, kept_layer_bytes
+from wafer2token.train.memory import MIXED, StateBytes, kept_layer_bytes
 from wafer2token.train.plan import CONTEXT_KINDS, RECOMPUTE, SCHEDULES, Plan, PlanTable, offloaded
 from wafer2token.train.schedules import bubble_seconds
 from wafer2token.train.stage import Held, held, mix, split
@@ -174,6 +174,7 @@ def around_layers(
     fused_attention: bool = True,
     gradient_bytes: float = 4.0,
     host_link: float | None = None,
+    state: StateBytes = MIXED,
 ) -> Parts:
     """Layers already priced, with what goes on around them: stages, gradient exchange, optimizer, host link."""
     pp, tp = (np.asarray(getattr(plan, n), float) for n in ("pp", "tp"))
@@ -193,7 +194,7 @@ def around_layers(
         p2p=outer.p2p,
         reduce=outer.reduce,
         gather=outer.gather,
-        optimizer=_optimizer_seconds(acc, plan, mine, link),
+        optimizer=_optimizer_seconds(acc, plan, mine, link, state),
         body=layers.body,
         last=layers.last,
         mean=layers.mean,
@@ -232,12 +233,12 @@ def _shard_ranks(plan: PlanTable | Plan) -> Array:
     return np.asarray(np.where(np.asarray(plan.shard) > 0, np.minimum(plan.shard, every), every))
 
 
-def _optimizer_seconds(acc: Any, plan: PlanTable | Plan, mine: Held, link: float) -> Array:
+def _optimizer_seconds(acc: Any, plan: PlanTable | Plan, mine: Held, link: float, state: StateBytes) -> Array:
     """The optimizer's pass over the parameters that one rank updates; an offloaded state comes and goes over the host link.
 
     The link carries the state once in each direction at the same time, beside the pass over device memory.
     """
-    traffic = float(get("training", "planner").optimizer_traffic)
+    traffic = float(get("training", "planner").optimizer_traffic) * _touched(state) / _touched(MIXED)
     tp, cp, dp, ep, etp = (np.asarray(getattr(plan, n), float) for n in ("tp", "cp", "dp", "ep", "etp"))
     shard = _shard_ranks(plan)
     copies = np.maximum(dp * cp * tp / (ep * etp), 1.0)
@@ -247,7 +248,12 @@ def _optimizer_seconds(acc: Any, plan: PlanTable | Plan, mine: Held, link: float
     away = offloaded(plan.offload, "optimizer")
     if not np.any(away):
         return seconds
-    return np.asarray(np.where(away, np.maximum(seconds, MIXED.optimizer * updated / link), seconds))
+    return np.asarray(np.where(away, np.maximum(seconds, state.optimizer * updated / link), seconds))
+
+
+def _touched(state: StateBytes) -> float:
+    """Bytes per parameter that an update reads and writes: the state twice, the gradient and the weight once."""
+    return 2 * state.optimizer + state.gradient + state.weight
 
 
 @dataclass(frozen=True)

@@ -38,8 +38,13 @@ def _grouped_attention(shape: ModelShape, kind: LayerKind, call: Pass) -> list[O
     write = t * kv * (d + v) * (size + kv_size) * (call.phase != "train")
     kv_width = kv * (d if shape.value_is_key else d + v)
     gates = heads if shape.head_gate else 0
+    rank = shape.q_lora_rank
+    first = [gemm("qkv_proj", call, t, (0 if rank else q_width) + kv_width + gates, h, call.weight_dtype)]
+    if rank:
+        first.append(gemm("q_down_proj", call, t, rank, h, call.weight_dtype, replicated=True))
+        first.append(gemm("q_up_proj", call, t, q_width, rank, call.weight_dtype))
     out = [
-        gemm("qkv_proj", call, t, q_width + kv_width + gates, h, call.weight_dtype),
+        *first,
         memory("rope", call, prepare + write, ops=3 if normed else 2),
         *ring(shape, call, kv * (d + v)),
         *(_index(shape, call) if kind.index_topk else ()),

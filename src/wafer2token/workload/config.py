@@ -256,7 +256,7 @@ def _latent(read: _Reader, family: Family) -> dict[str, int]:
     plain = {key: read.count(key, default=0) for key in _PLAIN if read.values.get(key) is not None}
     if family.index:
         plain |= {key: read.count(key, default=0) for key in ("index_n_heads", "index_head_dim", "index_topk")}
-    if family.index and not family.mla and "o_groups" in plain:
+    if not family.mla and ("o_groups" in plain or read.values.get("share_q_dim")):
         plain["q_lora_rank"] = read.count("q_lora_rank")
     if not family.mla:
         return plain | ({"v_head_dim": read.count("v_head_dim")} if family.narrow_values else {})

@@ -161,12 +161,13 @@ def _attention(shape: ModelShape, kind: LayerKind) -> tuple[int, int, int, int]:
     v = shape.value_head_dim
     q = heads * d * (2 if shape.attn_output_gate else 1)
     kv_width = kv * (d if shape.value_is_key else d + v)
-    weights = h * (q + kv_width) + heads * v * h + (h * heads if shape.head_gate else 0)
-    norm = 2 * d if shape.qk_norm else (heads + kv) * d if shape.qk_norm_full else 0
+    rank = shape.q_lora_rank
+    weights = (rank * (h + q) if rank else h * q) + h * kv_width + heads * v * h + (h * heads if shape.head_gate else 0)
+    norm = (2 * d if shape.qk_norm else (heads + kv) * d if shape.qk_norm_full else 0) + rank
     bias = (q + kv_width if shape.qkv_bias else 0) + (h if shape.o_bias else 0)
     bias += heads if shape.attention_sinks else 0
     whole, index_norm = _index(shape, h)
-    return weights + whole, whole, norm + index_norm, bias
+    return weights + whole, whole + h * rank, norm + index_norm, bias
 
 
 def _index(shape: ModelShape, query_input: int) -> tuple[int, int]:

@@ -203,6 +203,18 @@ def step3p5(values: Values) -> Values:
     }
 
 
+def step3_text(values: Values) -> Values:
+    """Multi-matrix factorised attention: queries through a shared rank, one key-value head (arXiv:2507.19427)."""
+    count = values.get("num_hidden_layers") or 0
+    sparse = {int(i) for i in re.findall(r"\d+", str(values.get("moe_layers_enum") or ""))}
+    return {
+        **values,
+        "num_key_value_heads": values.get("num_attention_groups", values.get("num_key_value_heads")),
+        "shared_expert_intermediate_size": values.get("share_expert_dim"),
+        "mlp_layer_types": [SPARSE if i in sparse or not sparse else DENSE for i in range(count)],
+    }
+
+
 def longcat_flash(values: Values) -> Values:
     """Each published layer is two: attention, dense MLP and, beside these, experts; then attention and dense MLP.
 
@@ -275,6 +287,7 @@ TRANSLATIONS: Mapping[str, Callable[[Values], Values]] = {
     "mimo_v2_flash": mimo_v2_flash,
     "kimi_linear": kimi_linear,
     "step3p5": step3p5,
+    "step3_text": step3_text,
     "longcat_flash": longcat_flash,
     "nemotron-nas": nemotron_nas,
     "glm_moe_dsa": glm_moe_dsa,

@@ -15,8 +15,9 @@ from wafer2token.workload.shape import ModelShape
 
 # endings that name a tuning or a number format of a release and leave its shape as it is
 _VARIANT = re.compile(
-    r"[-_ .:](?:instruct|chat|base|thinking|hf|it|\d{4}|fp8|bf16|fp4|nvfp4|mxfp4|int8|int4|w8a8|w4a8|w4a16|awq|gptq|quarot"
-    r"|mtp|dynamic|block|lora|fa|v\d+(?:\.\d+)+)$",
+    r"[-_ .:](?:instruct|chat|base|thinking|preview|hf|it|pt|lora|fa|\d{4}|v\d+(?:\.\d+)+|(?-i:v)\d+"
+    r"|fp8|bf16|fp4|nvfp4|mxfp4|int8|int4|w8a8|w4a8|w4a16|w4a4|w8a16|kv8|c8|4bit|8bit"
+    r"|awq|gptq|gguf|bnb|quark|quarot|dynamic|static|pertensor|block|mtp)$",
     re.IGNORECASE,
 )
 
@@ -45,8 +46,11 @@ def _card_shape(name: str) -> ModelShape:
 
 
 def _names(name: str) -> Iterator[str]:
-    """The name, then the name without one variant ending after the other."""
+    """The name, then without what stands in brackets at its end, then without one variant ending after the other."""
     yield name
+    if bare := re.sub(r"\s*\([^()]*\)$", "", name):
+        name = bare
+        yield name
     while (shorter := _VARIANT.sub("", name)) != name:
         name = shorter
         yield name

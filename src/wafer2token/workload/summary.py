@@ -42,6 +42,6 @@ def summary(shape: ModelShape) -> ModelSummary:
         active_parameters=count.active,
         mtp_parameters=count.mtp,
         weight_bytes_bf16=2 * count.total,
-        kv_bytes_per_token_bf16=kv_bytes_per_token(shape, 2),
+        kv_bytes_per_token_bf16=round(kv_bytes_per_token(shape, 2)),
         state_bytes=state_bytes(shape),
     )

@@ -13,7 +13,7 @@ from wafer2token.catalog import get
 from wafer2token.catalog.calibration_cards import CardDraft, Fitted
 from wafer2token.chip.calibration.fitting import fit_tables, log_ratio, machine
 from wafer2token.chip.calibration.tables import KernelTable
-from wafer2token.chip.fits import platform, same_die
+from wafer2token.chip.fits import LIBRARY, platform, same_die
 from wafer2token.chip.transfer import REFERENCE
 from wafer2token.evidence.fitting import quantiles_80
 
@@ -63,15 +63,21 @@ def class_cards(
 
     A platform with few measured dies says little about the next one: its parameters are drawn towards those of all
     chips with the weight dies / (dies + 1). A data type that one die was measured in is drawn half-way to bf16 over
-    all chips, and carries its spread.
+    all chips, and carries its spread. Where a platform has one die in all, its few tables of all data types are fitted
+    together, and its spread is that of its chips left out one by one.
     """
     anchors: dict[str, Fitted] = {}
     for family, dtype in sorted(
         {(d.result.family, d.result.dtype) for d in drafts}, key=lambda k: (k[0], k[1] != _ANCHOR, k[1])
     ):
         tables = class_tables(grouped, drafts, family, dtype)
+        libraries = [t for t in tables if not t.cast] if any(t.cast for t in _of_family(grouped, drafts, family)) else []
+        if family == "grouped_gemm" and libraries:
+            yield _of_libraries(libraries, dtype, as_of, report)
+            tables = [t for t in tables if t.cast] or tables
         whole = replace(_fit(tables), dtype=dtype)
-        everything = _with_left_out(whole, left_out(tables), tables)
+        residuals = left_out(tables)
+        everything = _with_left_out(whole, residuals, tables)
         anchor = anchors.get(family) if len(dies(tables)) < 2 else everything
         if anchor is None:
             anchor = everything
@@ -85,7 +91,11 @@ def class_cards(
         report(f"class any {family} {dtype}: {len(dies(tables))} dies, error on a die left out {everything.error:.1%}")
         yield _draft("any", everything, tables, as_of)
         for name in sorted({_platform(t) for t in tables} - {"any"}):
-            yield _of_platform(name, everything, anchor, tables, as_of, report)
+            kin = [t for t in _of_family(grouped, drafts, family) if _platform(t) == name]
+            if family in PRODUCTS and len(dies(kin)) == 1 and len({t.chip for t in kin}) > 1:
+                yield _of_one_die(name, anchor, kin, dtype, as_of, report)
+            else:
+                yield _of_platform(name, everything, anchor, tables, residuals, as_of, report)
 
 
 def class_tables(grouped: Grouped, drafts: Sequence[CardDraft], family: str, dtype: str) -> list[KernelTable]:
@@ -94,16 +104,51 @@ def class_tables(grouped: Grouped, drafts: Sequence[CardDraft], family: str, dty
     return [t for d in chosen for t in grouped[d.target, d.stack, family, dtype]]
 
 
-def _of_platform(
-    name: str, everything: Fitted, anchor: Fitted, tables: Sequence[KernelTable], as_of: date, report: Report
+def _of_libraries(tables: Sequence[KernelTable], dtype: str, as_of: date, report: Report) -> CardDraft:
+    """The class of a library's grouped products, beside that of the experts of engines, which do more in one call."""
+    fitted = _with_left_out(replace(_fit(tables), dtype=dtype), left_out(tables), tables)
+    report(f"class any {fitted.family} {dtype} of libraries: error {fitted.error:.1%}")
+    draft = _draft("any", fitted, tables, as_of)
+    return replace(draft, id=f"{draft.id}_{LIBRARY}", stack=LIBRARY, default=False)
+
+
+def _of_family(grouped: Grouped, drafts: Sequence[CardDraft], family: str) -> list[KernelTable]:
+    dtypes = sorted({d.result.dtype for d in drafts if d.result.family == family})
+    return [t for dtype in dtypes for t in class_tables(grouped, drafts, family, dtype)]
+
+
+def _of_one_die(
+    name: str, anchor: Fitted, kin: Sequence[KernelTable], dtype: str, as_of: date, report: Report
 ) -> CardDraft:
+    """The class of a platform with one die: its tables of all data types together, half-way to all chips."""
+    result = _fit(kin, anchor.parameters)
+    drawn = {k: _between(anchor.parameters[k], result.parameters[k], 0.5) for k in result.parameters}
+    parts: list[Array] = []
+    for chip in dict.fromkeys(t.chip for t in kin):
+        parameters = _fit([t for t in kin if t.chip != chip], anchor.parameters).parameters
+        parts.append(np.concatenate([_residual(t, parameters) for t in kin if t.chip == chip]))
+    low, high = quantiles_80(parts)
+    fitted = replace(
+        result, dtype=dtype, parameters=drawn, low=min(low, 0.0), high=max(high, 0.0),
+        error=float(np.mean([np.abs(np.exp(-r) - 1.0).mean() for r in parts])),
+        bias=max(_ONE_DIE, float(np.sqrt(np.mean([np.median(r) ** 2 for r in parts])))),
+    )  # fmt: skip
+    report(f"class {name} {result.family} {dtype}: one die, error on a chip left out {fitted.error:.1%}")
+    return _draft(name, fitted, kin, as_of)
+
+
+def _of_platform(
+    name: str, everything: Fitted, anchor: Fitted, tables: Sequence[KernelTable], residuals: Sequence[Array],
+    as_of: date, report: Report,
+) -> CardDraft:  # fmt: skip
     own = [t for t in tables if _platform(t) == name]
     result = _fit(own, everything.parameters)
     weight = len(dies(own)) / (len(dies(own)) + 1.0)
     drawn = {k: _between(anchor.parameters[k], result.parameters[k], weight) for k in result.parameters}
     fitted = replace(everything, parameters=drawn)
     if len(dies(own)) > 1:
-        fitted = _with_left_out(replace(result, parameters=drawn, dtype=everything.dtype), left_out(own), own)
+        without = residuals if len(own) == len(tables) else left_out(own)
+        fitted = _with_left_out(replace(result, parameters=drawn, dtype=everything.dtype), without, own)
     report(
         f"class {name} {result.family} {everything.dtype}: {len(dies(own))} dies, error on a die left out {fitted.error:.1%}"
     )

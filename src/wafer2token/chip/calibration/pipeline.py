@@ -23,6 +23,8 @@ _DEFAULT_ORDER = ("vllm", "sglang", "trtllm", "torch", "cann")
 Array = npt.NDArray[np.float64]
 _USELESS = 0.45
 """Error above which a fit is dropped and the class speaks for the chip."""
+Typical = dict[tuple[str, str, bool], dict[str, float]]
+"""Parameters by family, data type and whether the calls cast A."""
 _ROWS = {"grouped_gemm": 700}
 """Rows that a search looks at, where fewer than usual tell enough."""
 _SAME_FIT = {"fp16": "bf16"}
@@ -42,12 +44,14 @@ def calibrate_kernels(
         families: kernel families to fit; all when empty.
     """
     grouped = _grouped(tables, families)
-    typical: dict[tuple[str, str], dict[str, float]] = {}
+    typical: Typical = {}
     drafts: list[CardDraft] = []
     for key in sorted(grouped, key=lambda k: (-sum(len(t) for t in grouped[k]), k)):
         chip, stack, family, dtype = key
         members = grouped[key]
-        result = replace(_fitted(_pooled(members, grouped, key), _typical(typical, family, dtype)), dtype=dtype)
+        result = replace(
+            _fitted(_pooled(members, grouped, key), _typical(typical, family, dtype, members[0].cast)), dtype=dtype
+        )
         report(
             f"{chip} {stack} {family} {dtype}: {result.points} points, error {result.error:.1%} ({result.held_out} held out)"
         )
@@ -56,7 +60,8 @@ def calibrate_kernels(
             continue
         known = result.parameters
         typical.setdefault(
-            (family, dtype), _restated(known, _traits(members[0]), REFERENCE) if family in PRODUCTS else dict(known)
+            (family, dtype, members[0].cast),
+            _restated(known, _traits(members[0]), REFERENCE) if family in PRODUCTS else dict(known),
         )
         drafts.append(_chip_draft(chip, stack, result, members, as_of))
     drafts = _with_defaults(drafts)
@@ -121,10 +126,14 @@ def _written(out: Path, name: str, of: str, drafts: Sequence[CardDraft]) -> list
     ]
 
 
-def _typical(known: dict[tuple[str, str], dict[str, float]], family: str, dtype: str) -> dict[str, float] | None:
-    """Parameters of the largest table of a family, by data type where there is one, for tables that are too small."""
-    same = [v for (f, d), v in known.items() if f == family and d == dtype]
-    return next(iter(same or [v for (f, _), v in known.items() if f == family]), None)
+def _typical(known: Typical, family: str, dtype: str, cast: bool) -> dict[str, float] | None:
+    """Parameters of the largest table of a family, for tables that are too small.
+
+    Of the same data type where there is one; of products, those whose calls cast A like these where there are any.
+    """
+    of_family = {k: v for k, v in known.items() if k[0] == family}
+    alike = {k: v for k, v in of_family.items() if k[2] == cast} or of_family
+    return next(iter([v for k, v in alike.items() if k[1] == dtype] or alike.values()), None)
 
 
 def _pooled(members: list[KernelTable], grouped: Grouped, key: tuple[str, str, str, str]) -> list[KernelTable]:
