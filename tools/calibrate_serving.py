@@ -1,6 +1,6 @@
 """Fit the engine cards to published serving runs, print the errors, and write the cards into the catalogue.
 
-    python tools/calibrate_serving.py [--points serving.yaml] [--platform cuda] [--strength 1] [--hold-out] [--write] [stack ...]
+    python tools/calibrate_serving.py [--points serving.yaml] [--platform cuda] [--strength 0.3] [--hold-out] [--write] [stack ...]
 
 All stacks of a platform are fitted together: a stack is shrunk towards the platform, a generation of chips towards
 none. ``--hold-out`` fits again without each source, each model family and each chip in turn. ``--write`` writes the cards
@@ -78,7 +78,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--points")
     parser.add_argument("--platform", choices=tuple(REFERENCE), default="cuda")
-    parser.add_argument("--strength", type=float, default=1.0)
+    parser.add_argument("--strength", type=float, default=0.3)
     parser.add_argument("--hold-out", action="store_true")
     parser.add_argument("--write", action="store_true")
     parser.add_argument("stacks", nargs="*", default=["vllm", "sglang"])

@@ -67,3 +67,18 @@ def test_limits_that_a_log_shows():
     rows = [{"queued_ts": 0.0, "scheduled_ts": float(k // 5), "last_token_ts": k // 5 + 1.0, "input_toks": 700} for k in range(100)]
     assert (observed_limits(rows).max_num_seqs, observed_limits(rows).max_num_batched_tokens) == (5, 4096)
     assert observed_limits([{"input_toks": 5}]).max_num_batched_tokens == 2048
+
+
+def test_splits_that_file_names_leave_out(tmp_path):
+    rows = [{"input_toks": 50, "output_toks": 9, "arrival_time": 0.1 * k, "first_token_ts": 0.1 * k + 1, "last_token_ts": 0.1 * k + 2} for k in range(5)]
+    text = "\n".join(json.dumps(r) for r in rows)
+
+    def split(name):
+        (tmp_path / name).write_text(text)
+        plan = read_run(tmp_path / name).plan
+        return plan.tp, plan.dp, plan.ep
+
+    assert split("llmservingsim_RTXPRO6000_Qwen3-32B_vllm_requests.jsonl") == (2, 1, 1)
+    assert split("llmservingsim_RTXPRO6000_Qwen3-30B-A3B_vllm_requests.jsonl") == (1, 2, 2)
+    assert split("mine_RTXPRO6000_Qwen3-32B_TP4_requests.jsonl") == (4, 1, 1)
+    assert split("mine_RTXPRO6000_Qwen3-32B_requests.jsonl") == (1, 1, 1)

@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 
 from wafer2token.evidence.errors import InputError
+from wafer2token.train import train
 from wafer2token.train.plan import SCHEDULES
 from wafer2token.train.schedules import bubble_fraction, bubble_seconds, in_flight
-from wafer2token.train.timeline import simulate
+from wafer2token.train.timeline import simulate, timeline_of
 
 
 def test_pangu_prints_these_bubbles():
@@ -123,3 +124,24 @@ def test_dualpipe_idles_least_of_schedules_at_equal_thirds():
 def test_interleaving_needs_multiples():
     with pytest.raises(InputError, match="multiples"):
         simulate("interleaved", 4, 6, 1.0, 1.0, 1.0, 2)
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        "",
+        ",vpp=4",
+        ",schedule=zero_bubble",
+        ",schedule=dualpipe,recompute=full",
+        ",schedule=dualpipev,recompute=full",
+        ",schedule=gpipe,recompute=full",
+    ],
+)
+def test_a_priced_step_played_takes_what_it_is_priced_at(plan):
+    """All micro-batches of a plan with its own stage times, against the closed form that the search uses."""
+    result = train(
+        "llama_3_1_8b", "dgx_h100", 64, 1e12, plan=f"tp=4,pp=4{plan}", samples=None, global_batch=256, seq_len=8192
+    )
+    best = result.best[0]
+    priced = best.step_time_s - sum(best.parts_s[part] for part in ("data", "optimizer", "other"))
+    assert timeline_of(best, 10**6).makespan_s == pytest.approx(priced, rel=0.015)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wafer2token.catalog import get
 from wafer2token.evidence.errors import InputError, Problem, W2TError
 from wafer2token.evidence.validation import Point
 from wafer2token.workload import model
@@ -22,12 +23,15 @@ from .machine import site
 from .memory import memory
 from .overhead import Overhead, own_engine
 from .plan import Plan, checked
+from .points import names
 from .predict import BLOCK, POLICY, instance_plan
 from .surrogate import step_table
 
 F = NDArray[np.float64]
 _KNOWN = {"rtx4090": "rtx_4090", "rtxpro6000": "rtx_pro_6000_server", "h100": "h100_sxm", "h200": "h200_sxm", "a100": "a100_sxm_80", "h20": "h20",
           "910b": "ascend_910b2", "910c": "ascend_910c", "l40s": "l40s"}  # fmt: skip
+PUBLISHED = "llmservingsim"
+"""How the files of published runs begin whose splits are known."""
 NEEDED = ("input_toks", "output_toks", "arrival_time", "first_token_ts", "last_token_ts")
 
 
@@ -78,7 +82,8 @@ def read_run(path: str | Path, chip: str | None = None, model_id: str | None = N
     if not found_chip or not found_model:
         raise InputError(Problem("chip and model of the run not stated", file.name, remedy='put "chip" and "model" into its first line'))
     rows = [r for r in rows if "input_toks" in r]
-    split = parse_plan(str(plan or about["plan"] or _split_in(file.stem)), observed_limits(rows))
+    known = names()["runs"].get(f"{found_chip} {found_model}", "tp=1") if file.stem.startswith(PUBLISHED) else "tp=1"
+    split = parse_plan(str(plan or about["plan"] or _split_in(file.stem) or known), observed_limits(rows))
     return _run(file, rows, str(found_chip), str(found_model), checked(split, model(found_model)), float(about["kv_tokens"] or 0.0))
 
 
@@ -138,7 +143,7 @@ def _split_in(stem: str) -> str:
     import re
 
     parts = {k.lower(): v for k, v in re.findall(r"(?i)(tp|dp|ep)(\d+)", stem)}
-    return ",".join(f"{k}={v}" for k, v in parts.items()) or "tp=1"
+    return ",".join(f"{k}={v}" for k, v in parts.items())
 
 
 def replay(run: Run, stack: str = "vllm", overhead: Overhead | None = None) -> Outcome:
@@ -186,22 +191,25 @@ def anchored(run: Run, part: float = 1.0, stack: str = "vllm") -> Overhead:
 
 
 def validate_run(path: str | Path, chip: str | None = None, model_id: str | None = None, plan: str | None = None,
-                 calibration: str | Path | None = None, sigma: float = 0.1) -> list[Point]:  # fmt: skip
+                 calibration: str | Path | None = None) -> list[Point]:  # fmt: skip
     """Mean, median and 99th percentile of the run's ttft, tpot and end-to-end time, beside the replay's.
 
     Three predictions: from the cards alone; from a ``calibration`` of the user's (of another run) where one is given; and of
     the last two thirds of the requests, with the engine anchored to the first third.
     """
     run = read_run(path, chip, model_id, plan)
-    out = _points(run, replay(run), "timeline", slice(None), sigma)
+    ratios: Any = get("calibration", "serve_spread").ratios
+    out = _points(run, replay(run), "timeline", slice(None), float(ratios["timeline"]))
     if calibration is not None:
         own = own_engine(calibration)
         own.check(run.chip, own.stack, str(calibration))
-        out += _points(run, replay(run, own.stack, own.overhead), CALIBRATED, slice(None), sigma)
+        out += _points(run, replay(run, own.stack, own.overhead), CALIBRATED, slice(None), ANCHORED_SPREAD)
     rest = slice(len(run.requests) // 3, None)
-    return out + _points(run, replay(run, overhead=anchored(run, 1.0 / 3.0)), ANCHORED, rest, sigma)
+    return out + _points(run, replay(run, overhead=anchored(run, 1.0 / 3.0)), ANCHORED, rest, ANCHORED_SPREAD)
 
 
+ANCHORED_SPREAD = 0.1
+"""Standard deviation of ln(measured / predicted) that is claimed of an anchored engine."""
 CALIBRATED = "calibrated elsewhere"
 ANCHORED = "anchored to its first third"
 

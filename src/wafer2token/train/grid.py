@@ -57,9 +57,10 @@ WIDE = Space(
     schedules=tuple(range(len(SCHEDULES))),
     offload=(0, 1, 4, 5),
     context=(0, 1),
-    sequence_parallel=(True, False),
+    etp=(1, 2),
 )
-"""What few stacks offer, too: zero bubble and DualPipe, offload, groups of hybrid sharding, all-to-all context parallelism."""
+"""What few stacks offer, too: zero bubble and DualPipe, offload, groups of hybrid sharding, expert-tensor and all-to-all
+context parallelism."""
 OPTIONS = ("offload", "zero", "shard", "recompute", "recompute_share")
 """Fields of a plan that vary along the axes of a grid; all others vary along its layouts."""
 

@@ -50,6 +50,8 @@ class PlanResult:
     mfu: float
     tokens_per_s: float
     parts_s: Mapping[str, float]
+    forward_s: float  # of one micro-batch on the slowest stage, with what communication is not hidden
+    backward_s: float
 
     def against(self, best: PlanResult) -> dict[str, float]:
         """Seconds by which each part of the step is longer (negative: shorter) than in another plan, largest first."""
@@ -338,6 +340,8 @@ def _results(asked: Asked, plans: list[Plan]) -> list[PlanResult]:
                 rate * per_token / (peak * plan.ranks),
                 rate,
                 {n: float(np.broadcast_to(getattr(steps, n), (len(plans),))[i]) for n in PARTS},
+                float(steps.forward[i]),
+                float(steps.backward[i]),
             )
         )
     return sorted(out, key=lambda r: r.step_time_s)

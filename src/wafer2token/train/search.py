@@ -26,7 +26,7 @@ from wafer2token.workload import ModelShape
 
 Array = np.ndarray
 LEAN = tuple(tenths / 10 for tenths in range(1, 10))
-BLOCK = 1 << 17
+BLOCK = 1 << 16
 """Plans priced at a time: their arrays stay in the cache of a core."""
 
 

@@ -7,14 +7,14 @@ weight gradients where a stage would wait; DualPipe and DualPipeV stand in `dual
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from wafer2token.evidence.errors import InputError, Problem, unknown
 from wafer2token.train import dualpipe
-from wafer2token.train.plan import RECOMPUTE, SCHEDULES
+from wafer2token.train.plan import SCHEDULES, Plan
 
 FROM_BOTH_ENDS = ("dualpipe", "dualpipev")
 MICRO = 1e6  # trace time unit: microseconds
@@ -302,7 +302,12 @@ def timeline_of(result: Any, micro_batches: int = 64) -> Timeline:
     least = 2 if name in FROM_BOTH_ENDS else 1
     most = max(micro_batches // plan.pp, least) * plan.pp if plan.pp > 1 else min(micro_batches, 16)
     micro = min(plan.micro_batches, most)
-    outside = sum(parts[part] for part in ("bubble", "data", "optimizer", "other"))
-    stage_s = (result.step_time_s - outside) / plan.micro_batches
-    third = stage_s / (4 if plan.recompute == RECOMPUTE.index("full") else 3)
-    return simulate(name, plan.pp, micro, third, stage_s - 2 * third, third, plan.vpp)
+    weight = min(parts["compute"] / plan.micro_batches / 3, result.backward_s)
+    return simulate(
+        name, plan.pp, micro, result.forward_s, result.backward_s - weight, weight, plan.vpp, _hop(parts, plan)
+    )
+
+
+def _hop(parts: Mapping[str, float], plan: Plan) -> float:
+    """Seconds to hand one tensor on: every micro-batch crosses a stage's boundary there and back, once per chunk."""
+    return parts["pipeline"] / (plan.micro_batches * 2 * plan.vpp) if plan.pp > 1 else 0.0
