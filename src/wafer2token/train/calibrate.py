@@ -44,7 +44,7 @@ PRIORS: dict[str, tuple[tuple[str, float, float], ...]] = {
     "tensor_hidden": (("stack", 0.0, 0.7), ("overlap", 0.7, 0.5)),
     "expert_hidden": (("vendor", 0.0, 0.7),),
     "data_hidden": (("stack", 1.5, 0.7),),
-    "pipeline_hidden": (("stack", 0.0, 0.7),),
+    "pipeline_hidden": (("stack", 1.0, 0.7),),
     "data_slowdown": (("stack", 0.1, 0.35),),
 }
 SHARES = ("tensor_hidden", "expert_hidden", "data_hidden", "pipeline_hidden")
