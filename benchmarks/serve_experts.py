@@ -25,8 +25,8 @@ def rates(on: str, weights: str, ep: int, redundant: int, balance: str) -> tuple
 def main() -> None:
     """Print the busiest rank by tokens of a step, then what it does to prefill and decoding."""
     print("busiest rank over the mean of 256 experts, top 8: mean of layers and steps (p10 to p90)")
-    for ep, redundant in ((32, 32), (72, 32), (320, 64)):
-        for name, routing in (("in order", usual_routing(False)), (f"balanced, {redundant} redundant", usual_routing(True, redundant))):
+    for ep, redundant, prompts in ((32, 32, True), (72, 32, False), (320, 64, False)):
+        for name, routing in (("in order", usual_routing(False)), (f"balanced, {redundant} redundant", usual_routing(True, redundant, prompts))):
             made = imbalance(routing, 256, 8, ep)
             shown = ", ".join(f"{t:,} tokens {made.mean[k]:.2f} ({made.p10[k]:.2f} to {made.p90[k]:.2f})" for k, t in ((4, 256), (6, 4096), (8, 65536)))
             print(f"  EP{ep:<3} {name:25} {shown}; hottest expert {made.hottest_expert:.0f}x")

@@ -52,6 +52,15 @@ def test_published_losses_and_gains():
     assert balanced / plain == pytest.approx(1.49, rel=0.25)
 
 
+def test_the_balancer_wins_in_decoding_what_was_published():
+    def decode(balance, redundant=0):
+        plan = Plan(dp=72, ep=72, drafts=1, accepted=0.7, weights="fp8", activations="fp8", expert_balance=balance, redundant_experts=redundant,
+                    max_num_seqs=72 * 256)  # fmt: skip
+        return float(steady_state("deepseek_v3", "h100_sxm", 4096, 1024, 0.05, plan=plan).decode_tokens_per_s_per_chip[0])
+
+    assert decode("eplb", 32) / decode("none") == pytest.approx(2.54, rel=0.25)
+
+
 def test_flags_and_memory():
     plan = parse_plan("--tensor-parallel-size 8 --enable-expert-parallel --enable-eplb --num-redundant-experts 32")
     assert (plan.expert_balance, plan.redundant_experts) == ("eplb", 32)

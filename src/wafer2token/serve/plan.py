@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from wafer2token.catalog import get
 from wafer2token.evidence.errors import InputError, Problem, unknown
 from wafer2token.workload import ModelShape, canonical_dtype
@@ -65,13 +67,20 @@ class Plan:
         """Output tokens of one sequence in one decode step."""
         return 1.0 + self.accepted
 
-    def imbalance_at(self, shape: ModelShape, tokens: Any) -> Any:
-        """Load of the busiest expert rank over the mean in steps of ``tokens`` through the layers of the instance."""
+    def imbalance_at(self, shape: ModelShape, tokens: Any, phase: str) -> Any:
+        """Load of the busiest expert rank over the mean in steps of ``tokens`` through the layers of the instance.
+
+        A step of the ``phase`` "decode" with more tokens than sequences can decode holds prompts as well.
+        """
         if self.expert_balance == "given" or self.ep <= 1 or not shape.is_moe:
             return self.imbalance
         spare = max(self.redundant_experts, self.ep - shape.n_routed_experts, 0)
-        drawn = imbalance(usual_routing(self.expert_balance == "eplb", spare), shape.n_routed_experts, shape.num_experts_per_tok, self.ep)
-        return drawn.at(tokens)
+        of_prompts, decoding = (
+            imbalance(usual_routing(self.expert_balance == "eplb", spare, prompts), shape.n_routed_experts, shape.num_experts_per_tok, self.ep).at(tokens)
+            for prompts in (True, False)
+        )
+        most = self.max_num_seqs * (1 + self.drafts)
+        return np.where((np.asarray(tokens) > most) | (phase == "prefill"), of_prompts, decoding)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""

@@ -52,10 +52,10 @@ class Imbalance:
         return np.asarray(np.interp(x, np.log(self.tokens), self.mean))
 
 
-def usual_routing(balanced: bool, redundant: int = 0) -> Routing:
-    """Skew and drift as published deployments show them."""
+def usual_routing(balanced: bool, redundant: int = 0, prompts: bool = True) -> Routing:
+    """Skew and drift as published deployments show them; a step of prompts holds fewer sequences and drifts further."""
     ratios: Any = get("calibration", "expert_routing").ratios
-    return Routing(float(ratios["skew"]), float(ratios["drift"]), balanced, redundant)
+    return Routing(float(ratios["skew"]), float(ratios["drift_prompts" if prompts else "drift_decoding"]), balanced, redundant)
 
 
 @lru_cache(maxsize=256)

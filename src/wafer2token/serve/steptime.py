@@ -118,7 +118,7 @@ def _operators(shape: ModelShape, plan: Plan, phase: str, batch: Any, q: Any, kv
     return operators(
         shape, phase, tokens, batch, q, kv, plan.tp, plan.ep, weight_dtype=plan.weights, act_dtype=plan.activations,
         kv_dtype=plan.kv, expert_tp=plan.expert_tp, expert_dtype=plan.experts,
-        imbalance=plan.imbalance_at(shape, np.asarray(tokens) * plan.dp), mtp=mtp,
+        imbalance=plan.imbalance_at(shape, np.asarray(tokens) * plan.dp, phase), mtp=mtp,
     )  # fmt: skip
 
 
@@ -235,7 +235,7 @@ def _with_drafts(shape: ModelShape, machine: Machine, plan: Plan, own: F, kv: F,
     """Add the making of the draft tokens: one pass of the drafting layer per token."""
     call = make_pass(
         "decode", own, own, 1, kv, plan.tp, plan.ep, weight_dtype=plan.weights, act_dtype=plan.activations,
-        kv_dtype=plan.kv, expert_tp=plan.expert_tp, expert_dtype=plan.experts, imbalance=plan.imbalance_at(shape, own * plan.dp),
+        kv_dtype=plan.kv, expert_tp=plan.expert_tp, expert_dtype=plan.experts, imbalance=plan.imbalance_at(shape, own * plan.dp, "decode"),
     )  # fmt: skip
     ops = nextn_operators(shape, call) if shape.num_nextn_predict_layers else _draft_operators(shape, call)
     extra = _timed(machine, plan, ops, own, own.shape)
