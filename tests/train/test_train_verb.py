@@ -165,6 +165,27 @@ def test_comparison_multiplies_out():
     assert np.prod([f.p50 for f in factors]) == pytest.approx(days.p50, rel=0.1)
 
 
+def test_stated_engineering_is_a_factor():
+    from wafer2token.train.compare import compare
+
+    job = ("llama_3_1_405b", "cloudmatrix384", "dgx_h100", 4096, 1e12)
+    options = {"seq_len": 8192, "global_batch": 2048, "samples": 100}
+    plain, ported = compare(*job, **options), compare(*job, engineering_days=60, **options)
+    assert {f.factor.split(":")[0] for f in plain.factors} == {
+        "chip",
+        "software",
+        "network and pipeline",
+        "availability",
+        "engineering",
+        "days",
+    }
+    waiting = next(f for f in ported.factors if f.factor.startswith("engineering"))
+    assert waiting.p50 == pytest.approx(1 + 60 / float(np.median(plain.here.days)), rel=0.01)
+    assert ported.factors[-1].p50 > plain.factors[-1].p50
+    with pytest.raises(InputError, match="engineering"):
+        compare(*job, engineering_days=-1, **options)
+
+
 def test_no_sample_runs_faster_than_large_products_do():
     made = train("llama_3_1_405b", "ascend_910c", 16384, 15.6e12, samples=400)
     assert made.mfu["causal"].max() < 0.9
