@@ -89,8 +89,17 @@ def test_two_pools_and_a_wide_search(tmp_path):
         (("train", "deepseek_v3", "--on", "dgx_h1000", "--chips", "64"), 2, "did you mean"),
         ((*SMALL, "--plan", "tq=8"), 2, "tp"),
         ((*SMALL, "--compare", "hgx_h800", "--html", "x.html"), 2, "one plan"),
+        ((*SMALL, "--engineering", "30"), 2, "--compare"),
     ],
-    ids=["nothing fits", "zero tokens", "unknown model", "unknown system", "unknown field", "page of two"],
+    ids=[
+        "nothing fits",
+        "zero tokens",
+        "unknown model",
+        "unknown system",
+        "unknown field",
+        "page of two",
+        "engineering of nothing",
+    ],
 )
 def test_refusals(arguments, code, words):
     done = w2t(*arguments)

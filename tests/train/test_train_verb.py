@@ -133,6 +133,36 @@ def test_zero_tokens_and_no_chips_are_refused_together():
     assert len(caught.value.problems) == 2
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"seq_len": 0}, "at least 1"),
+        ({"global_batch": 0}, "at least 1"),
+        ({"samples": 0}, "needs samples"),
+        ({"dtype": "int3"}, "number format"),
+        ({"plan": "tp=3"}, "32 heads"),
+        ({"plan": "pp=64"}, "more than the 32 layers"),
+        ({"plan": "tp=8,pp=8,vpp=16"}, "128"),
+        ({"plan": "vpp=2"}, "chunks need a pipeline"),
+        ({"plan": "ep=8"}, "no experts"),
+        ({"plan": "tp=8,cp=8,context=all_to_all"}, "all-to-all"),
+        ({"plan": "pp=4,schedule=dualpipe", "global_batch": 64}, "twice as many micro-batches"),
+        ({"plan": "nofile.sh"}, "cannot read the plan"),
+    ],
+)
+def test_what_cannot_be_asked_is_said(options, said):
+    with pytest.raises(InputError, match=said):
+        train("llama_3_1_8b", "dgx_h100", 64, 1e12, **{"samples": None, "seq_len": 4096, "global_batch": 512} | options)
+
+
+def test_every_problem_of_a_plan_at_once():
+    with pytest.raises(InputError) as caught:
+        train(
+            "llama_3_1_8b", "dgx_h100", 64, 1e12, plan="tp=3,pp=64,ep=8", samples=None, seq_len=4096, global_batch=512
+        )
+    assert len(caught.value.problems) >= 4
+
+
 def test_same_seed_same_answer_and_point_is_the_centre():
     one = train("llama_3_1_8b", "dgx_h100", 64, 1e12, samples=200, seed=3, global_batch=512, seq_len=8192)
     two = train("llama_3_1_8b", "dgx_h100", 64, 1e12, samples=200, seed=3, global_batch=512, seq_len=8192)
@@ -163,6 +193,27 @@ def test_comparison_multiplies_out():
     )
     *factors, days = result.factors
     assert np.prod([f.p50 for f in factors]) == pytest.approx(days.p50, rel=0.1)
+
+
+def test_stated_engineering_is_a_factor():
+    from wafer2token.train.compare import compare
+
+    job = ("llama_3_1_405b", "cloudmatrix384", "dgx_h100", 4096, 1e12)
+    options = {"seq_len": 8192, "global_batch": 2048, "samples": 100}
+    plain, ported = compare(*job, **options), compare(*job, engineering_days=60, **options)
+    assert {f.factor.split(":")[0] for f in plain.factors} == {
+        "chip",
+        "software",
+        "network and pipeline",
+        "availability",
+        "engineering",
+        "days",
+    }
+    waiting = next(f for f in ported.factors if f.factor.startswith("engineering"))
+    assert waiting.p50 == pytest.approx(1 + 60 / float(np.median(plain.here.days)), rel=0.01)
+    assert ported.factors[-1].p50 > plain.factors[-1].p50
+    with pytest.raises(InputError, match="engineering"):
+        compare(*job, engineering_days=-1, **options)
 
 
 def test_no_sample_runs_faster_than_large_products_do():

@@ -37,6 +37,7 @@ FAMILIES: dict[str, type[Any]] = {
 _STANDS_IN = {"grouped_gemm": "gemm", "mla_prefill": "attention_prefill", "mla_decode": "attention_decode", "attention_decode_vector": "attention_decode", "quantise": "memory", "memory": "quantise", "linear_decode": "memory"}  # fmt: skip
 _DTYPE_STANDS_IN = {"fp16": "bf16", "tf32": "bf16", "fp32": "bf16", "fp8": "bf16", "int8": "bf16", "fp4": "fp8", "int4": "int8"}  # fmt: skip
 _SIXTEEN = ("bf16", "fp16")
+_PRODUCTS = frozenset({"gemm", "grouped_gemm"})
 SMALLEST_TILE = 16.0
 """Rows of the smallest matrix instruction for 16-bit formats (mma.m16n8k16, the 16 x 16 x 16 cube)."""
 _STATED = math.log(1.5)
@@ -291,6 +292,8 @@ def _table() -> dict[tuple[str, str, str, str], list[Any]]:
 def _card(subject: str, targets: tuple[str, ...], stack: str | None, family: str, dtype: str) -> Any:
     cards = [c for t in targets for c in _table().get((subject, t, family, dtype), [])]
     named = [c for c in cards if c.stack == stack]
+    if len(targets) > 1 and family not in _PRODUCTS:
+        return next(iter(sorted(named or cards, key=lambda c: (not c.default, -c.fit.points if c.fit else 0))), None)
     return next(iter(named or sorted(cards, key=lambda c: (not c.default, c.stack))), None)
 
 

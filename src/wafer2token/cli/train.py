@@ -33,6 +33,7 @@ from wafer2token.cli.output import emit, formats
 @click.option("--moments", help="Format of Adam's moments: fp32 (the default), bf16 or fp8.")
 @click.option("--stack", help="Training stack; the vendor's usual one without it.")
 @click.option("--compare", help="Another system: what takes this long here takes how long there, and why.")
+@click.option("--engineering", type=float, help="With --compare: days of porting before the first step here.")
 @click.option("--samples", type=int, default=400, show_default=True)
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--point", is_flag=True, help="The central case alone.")
@@ -47,6 +48,7 @@ def command(
     tokens: str,
     wide: bool,
     compare: str | None,
+    engineering: float | None,
     samples: int,
     point: bool,
     trace: str | None,
@@ -69,9 +71,17 @@ def command(
     counts = _chips(chips)
     several = "+" in on or len(counts) > 1
     _one_answer(trace or html, bool(compare))
+    _needs_compare(engineering, compare)
     if several:
         _only_alone(
-            {"--plan": given["plan"], "--stack": given["stack"], "--compare": compare, "--html": html, "--wide": wide}
+            {
+                "--plan": given["plan"],
+                "--stack": given["stack"],
+                "--compare": compare,
+                "--html": html,
+                "--wide": wide,
+                "--engineering": engineering,
+            }
         )
         given = {name: value for name, value in given.items() if name not in ("plan", "stack")}
         given |= {"tokens": _tokens(tokens), "samples": None if point else samples}
@@ -79,6 +89,7 @@ def command(
         return
     options = given | {"samples": None if point else samples, "space": WIDE if wide else None}
     if compare:
+        options["engineering_days"] = engineering or 0.0
         _show_comparison((model, on, compare, counts[0], _tokens(tokens)), options, fmt)
         return
     answer = train(model, on, counts[0], _tokens(tokens), **options)
@@ -122,6 +133,13 @@ def _one_answer(file: str | None, several: bool) -> None:
 
     if file and several:
         raise InputError(Problem("a timeline is of one plan", "--trace, --html", file, remedy="leave --compare out"))
+
+
+def _needs_compare(engineering: float | None, compare: str | None) -> None:
+    from wafer2token.evidence.errors import InputError, Problem
+
+    if engineering is not None and not compare:
+        raise InputError(Problem("goes with --compare", "--engineering", engineering))
 
 
 def _only_alone(given: dict[str, Any]) -> None:

@@ -1,6 +1,6 @@
 """What takes so long here takes how long there, and through which factors: chip, network, software, availability.
 
-The factors multiply to the ratio of days. They come from pricing a ladder of machines: the first as it is, then with the
+Engineering days before the run are the user's to state. The factors multiply to the ratio of days. They come from pricing a ladder of machines: the first as it is, then with the
 other's kernels at peak-proportional speed, then with its links, its software, its failures.
 """
 
@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from wafer2token.evidence.errors import InputError, Problem
 from wafer2token.train.run import Array, TrainResult, train
 
 
@@ -46,15 +47,23 @@ class Comparison:
         }
 
 
-def compare(model: str, on: str, other: str, chips: int, tokens: float, **options: Any) -> Comparison:
+def compare(
+    model: str, on: str, other: str, chips: int, tokens: float, engineering_days: float = 0.0, **options: Any
+) -> Comparison:
     """The same job on two machines with as many chips, common random numbers on both sides.
 
-    ``options`` are those of `train`; a plan is searched on each side.
+    Args:
+        engineering_days: days of porting and tuning on ``on`` before its first step, beyond those on ``other``; they are
+            the user's to state, since nothing published counts them.
+        options: those of `train`; a plan is searched on each side.
     """
+    if engineering_days < 0:
+        raise InputError(Problem("days of engineering are not negative", "--engineering", engineering_days))
     options = {k: v for k, v in options.items() if k != "plan"}
     here = train(model, on, chips, tokens, **options)
     there = train(model, other, chips, tokens, **options)
-    days = here.days / there.days
+    waiting = 1 + engineering_days / here.days
+    days = here.days / there.days * waiting
     peak = _peak_ratio(here, there)
     busy, lost = _split(here), _split(there)
     software = busy[0] / lost[0] / peak
@@ -78,10 +87,20 @@ def compare(model: str, on: str, other: str, chips: int, tokens: float, **option
             "exposed communication and bubbles of the best plan on each side",
         ),
         _factor("availability: failures and restarts", available, "useful share of the wall clock"),
-        _factor("days: the product", days, f"{np.median(here.days):.0f} days against {np.median(there.days):.0f}"),
+        _factor("engineering: days before the first step", waiting, _engineering(engineering_days)),
+        _factor(
+            "days: the product",
+            days,
+            f"{np.median(here.days) + engineering_days:.0f} days against {np.median(there.days):.0f}",
+        ),
     )
     title = f"{model}: {chips} x {here.chip} ({on}) against {chips} x {there.chip} ({other})"
-    return Comparison(title, factors, here, there, "Engineering time before and between runs is not in these factors.")
+    note = "" if engineering_days else "State days of engineering with --engineering: none are assumed."
+    return Comparison(title, factors, here, there, note)
+
+
+def _engineering(days: float) -> str:
+    return f"{days:g} days as stated" if days else "none stated"
 
 
 def _factor(name: str, values: Any, note: str) -> Factor:

@@ -52,9 +52,9 @@ def calibrate_kernels(
         chip, stack, family, dtype = key
         members = grouped[key]
         served = groups_served(members) if family == MATRIX and (chip, stack, VECTOR, dtype) in grouped else {}
-        known = _typical(typical, family, dtype, members[0].cast)
+        usual = _typical(typical, family, dtype, members[0].cast)
         result = replace(
-            _fitted(_pooled(members, grouped, key), drafts, known, served), dtype=dtype
+            _fitted(_pooled(members, grouped, key), drafts, usual, served), dtype=dtype
         )
         report(
             f"{chip} {stack} {family} {dtype}: {result.points} points, error {result.error:.1%} ({result.held_out} held out)"
@@ -83,26 +83,11 @@ def _fitted(
 ) -> Fitted:
     """Parameters of one chip; what a small table of products cannot tell apart is carried over by the chip's traits."""
     if tables[0].family not in PRODUCTS:
-        small = sum(len(t) for t in tables) < SMALL_TABLE
-        known = _one_per_die(drafts, tables[0]) if small else []
-        fits = (
-            fit_tables(tables, beside_vector(drafts), _OTHER_ROWS, _OTHER_EVALUATIONS, others, fixed=served)
-            for others in known or [typical]
-        )
-        return min(fits, key=lambda f: f.error)
+        return fit_tables(tables, beside_vector(drafts), _OTHER_ROWS, _OTHER_EVALUATIONS, typical, fixed=served)
     if typical is None or sum(len(t) for t in tables) >= SMALL_TABLE:
         return fit_tables(tables, others=typical, rows=_ROWS.get(tables[0].family, 2000))
     own = _traits(tables[0])
     return fit_tables(tables, others=_restated(typical, REFERENCE, own))
-
-
-def _one_per_die(drafts: Sequence[CardDraft], table: KernelTable) -> list[Mapping[str, float]]:
-    """Parameters of the same family on the largest table of each measured die: what a small table is held against."""
-    found: dict[str, Mapping[str, float]] = {}
-    for draft in drafts:
-        if draft.result.family == table.family and draft.result.held_out:
-            found.setdefault(min(draft.target, *same_die(draft.target)), draft.result.parameters)
-    return list(found.values())
 
 
 def _traits(table: KernelTable) -> Traits:
