@@ -111,6 +111,7 @@ def test_the_answer_carries_its_inputs_and_its_frontier():
     assert {"seed", "samples", "tokens", "chips", "imbalance", "precision"} <= set(row)
     assert row["seed"] == 7
     assert {64, 32, 16, 8} <= {p["ranks"] for p in row["pareto"]}
+    assert len({(p["plan"], p["ranks"]) for p in row["pareto"]}) == len(row["pareto"])
     assert row["best"][0]["against_best_s"]["compute"] == 0
     for plan in row["best"][1:]:
         assert sum(plan["against_best_s"].values()) == pytest.approx(

@@ -366,6 +366,7 @@ def _distinct(results: list[PlanResult], top: int) -> list[PlanResult]:
 
 def _pareto(results: list[PlanResult]) -> list[PlanResult]:
     """Plans that no other beats in time, memory and chips, most chips and fastest first."""
+    results = list({r.plan: r for r in results}.values())
     rows = np.array([(r.step_time_s, r.memory_bytes, float(r.plan.ranks)) for r in results])
     no_worse = (rows[:, None, :] <= rows[None, :, :] * (1 + 1e-9)).all(axis=2)
     better = no_worse & (rows[:, None, :] < rows[None, :, :] * (1 - 1e-9)).any(axis=2)
