@@ -26,8 +26,9 @@ KEEP = (
     "parallelism",
     "mfu_definition",
     "framework",
+    "notes",
 )
-SOURCE = ("title", "url", "section", "first_seen", "last_seen", "snapshot_date")
+SOURCE = ("title", "url", "repo", "path", "section", "first_seen", "last_seen", "snapshot_date")
 HARDWARE = ("chip_key", "chip", "devices_per_node", "scale_up", "scale_out", "n_devices")
 MODEL = (
     "name",

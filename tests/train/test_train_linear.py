@@ -27,8 +27,8 @@ def test_linear_attention_is_priced():
 def test_recurrent_work_is_linear_in_the_sequence():
     shape = model("qwen3_next_80b_a3b")
     short, long = works(shape)["linear"], works(shape, seq_len=16384)["linear"]
-    assert float(long.attention_f / short.attention_f) == pytest.approx(4, rel=0.05)
-    assert float(short.attention_b) > float(short.attention_f) > 0
+    assert float(long.scan_f / short.scan_f) == pytest.approx(4, rel=0.05)
+    assert float(short.scan_b) > float(short.scan_f) > 0
 
 
 def test_backward_products_cost_twice_the_forward_ones():
@@ -40,7 +40,9 @@ def test_backward_products_cost_twice_the_forward_ones():
 
 def test_layers_without_attention_or_mlp_have_no_work_of_it():
     found = works(model("nemotron_3_nano_30b_a3b"))
-    assert [float(found[name].attention_f) > 0 for name in ("none", "gqa", "linear")] == [False, True, True]
+    mixing = {name: float(work.attention_f + work.scan_f) for name, work in found.items()}
+    assert [mixing[name] > 0 for name in ("none", "gqa", "linear")] == [False, True, True]
+    assert [float(found[name].scan_f) > 0 for name in ("none", "gqa", "linear")] == [False, False, True]
     assert [float(found[name].expert_f) > 0 for name in ("none", "gqa", "linear")] == [True, False, False]
 
 

@@ -14,28 +14,38 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from wafer2token.train.calibration import family_of, planner, precision_class, vendor_of
+from wafer2token.train.calibration import family_of, parent_of, planner, precision_class, vendor_of
+from wafer2token.train.circumstances import circumstances, spread_of
 from wafer2token.train.layer import Work
 from wafer2token.train.plan import PlanTable, table
-from wafer2token.train.predict import Prepared, seconds_of
+from wafer2token.train.predict import Prepared, calibrated_case, seconds_of, step_seconds
 from wafer2token.train.step import Parts, Software, step_time
+from wafer2token.train.wording import OVERLAPS
 
 Array = npt.NDArray[np.float64]
 SOFT = 0.05
 # parameter -> (scope, prior mean, prior standard deviation), in the scale of its link: logarithms for multipliers and seconds, logits for shares
 PRIORS: dict[str, tuple[tuple[str, float, float], ...]] = {
-    "kernel": (("vendor", 0.1, 0.3), ("family", 0.0, 0.15), ("precision", 0.0, 0.4), ("stack", 0.0, 0.2)),
-    "attention": (("vendor", 0.1, 0.3), ("family", 0.0, 0.3), ("unfused", 0.2, 0.3)),
-    "expert": (("vendor", 0.2, 0.4),),
-    "vector": (("vendor", 0.2, 0.3), ("stack", 0.0, 0.2)),
-    "launch": (("vendor", -12.0, 0.5),),
-    "per_micro_batch": (("vendor", -7.5, 0.5),),
-    "straggling": (("vendor", -5.0, 1.0),),
-    "tensor_hidden": (("stack", 0.0, 1.0),),
-    "expert_hidden": (("vendor", 0.0, 1.0),),
-    "data_hidden": (("stack", 1.5, 1.0),),
-    "pipeline_hidden": (("stack", 0.0, 1.0),),
-    "data_slowdown": (("stack", 0.1, 0.5),),
+    "kernel": (
+        ("vendor", 0.1, 0.15),
+        ("class", 0.0, 0.2),
+        ("precision", 0.0, 0.1),
+        ("stack", 0.0, 0.1),
+        ("release", 0.0, 0.07),
+    ),
+    "attention": (("vendor", 0.25, 0.2), ("family", 0.0, 0.2), ("unfused", 0.1, 0.25)),
+    "expert": (("vendor", 0.7, 0.3), ("class", 0.0, 0.2)),
+    "vector": (("vendor", 0.2, 0.2), ("stack", 0.0, 0.15)),
+    "scan": (("vendor", 0.0, 0.5),),
+    "launch": (("vendor", -11.5, 0.5),),
+    "per_micro_batch": (("vendor", -7.5, 0.35),),
+    "per_step": (("vendor", -4.0, 0.7),),
+    "straggling": (("vendor", -5.0, 0.7),),
+    "tensor_hidden": (("stack", 0.0, 0.7), ("overlap", 0.7, 0.5)),
+    "expert_hidden": (("vendor", 0.0, 0.7),),
+    "data_hidden": (("stack", 1.5, 0.7),),
+    "pipeline_hidden": (("stack", 1.0, 0.7),),
+    "data_slowdown": (("stack", 0.1, 0.35),),
 }
 SHARES = ("tensor_hidden", "expert_hidden", "data_hidden", "pipeline_hidden")
 
@@ -57,15 +67,31 @@ class Problem:
     design: dict[str, Array]
 
 
+def fitted_points(ready: Sequence[Prepared]) -> list[Prepared]:
+    """The points that the fit reads: steady pre-training whose plan is stated, or on one node with few to choose from.
+
+    What a source itself calls a regression of its software is left out.
+    """
+    out = []
+    for p in ready:
+        steady = p.case.kind == "pretrain_steady_state" and "regression" not in p.case.features
+        if steady and p.case.weight > 0 and not circumstances(p.case):
+            out.append(p)
+    return out
+
+
 def scopes(point: Prepared) -> dict[str, str]:
     """The scope targets of a point."""
-    family = family_of(point.case.chip)
+    family, kind = family_of(point.case.chip), precision_class(point.case.precision)
     out = {
         "vendor": vendor_of(point.place.vendor),
         "family": family,
-        "precision": f"{family}.{precision_class(point.case.precision)}",
-        "stack": point.stack,
+        "class": kind,
+        "precision": f"{family}.{kind}",
+        "stack": parent_of(point.stack),
+        "release": point.stack,
     }
+    out |= {"overlap": "tensor"} if point.case.features & set(OVERLAPS) else {}
     return out | ({"unfused": point.stack} if not float(np.ravel(point.parts.fused)[0]) else {})
 
 
@@ -134,6 +160,7 @@ def software(task: Problem, theta: Array) -> Software:
         expert=kernel * np.exp(link["expert"]),
         attention=kernel * np.exp(link["attention"]),
         vector=np.exp(link["vector"]),
+        scan=np.exp(link["scan"]),
         launch_s=np.exp(link["launch"]),
         tensor_hidden=shares["tensor_hidden"],
         context_hidden=np.where(task.off, 0.0, planner("context_hidden")),
@@ -142,6 +169,7 @@ def software(task: Problem, theta: Array) -> Software:
         pipeline_hidden=shares["pipeline_hidden"],
         data_slowdown=np.exp(link["data_slowdown"]),
         micro_batch_s=np.exp(link["per_micro_batch"]),
+        step_s=np.exp(link["per_step"]),
         straggling=np.exp(link["straggling"]),
     )
 
@@ -151,7 +179,7 @@ def predicted(task: Problem, theta: Array) -> Array:
     return np.asarray(step_time(task.parts, task.plans, software(task, theta), task.ranks).total)
 
 
-def fit(task: Problem, keep: Array | None = None) -> Array:
+def fit(task: Problem, keep: Array | None = None, start: Array | None = None) -> Array:
     """Most probable parameters: soft-L1 residuals of ln(step time) by the points' weights, normal priors."""
     from scipy.optimize import least_squares
 
@@ -164,7 +192,11 @@ def fit(task: Problem, keep: Array | None = None) -> Array:
         soft = np.sign(error) * np.sqrt(2 * (np.sqrt(1 + error**2) - 1))
         return np.concatenate([np.sqrt(weight) * soft, (theta - task.mean) / task.sd])
 
-    return np.asarray(least_squares(residuals, task.mean, x_scale=task.sd, max_nfev=60, diff_step=1e-4).x)
+    return np.asarray(
+        least_squares(
+            residuals, task.mean if start is None else start, x_scale=task.sd, max_nfev=60, diff_step=1e-4, ftol=1e-6
+        ).x
+    )
 
 
 def source_of(point: Prepared) -> str:
@@ -174,11 +206,11 @@ def source_of(point: Prepared) -> str:
 
 def leave_out(task: Problem, labels: Sequence[str]) -> Array:
     """ln(predicted / measured) of every point by a fit that has not seen the points of its label."""
-    names = np.array(labels)
+    names, start = np.array(labels), fit(task)
     out = np.zeros(len(names))
     for name in dict.fromkeys(names):
         rows = names == name
-        out[rows] = np.log(predicted(task, fit(task, ~rows)) / task.measured_s)[rows]
+        out[rows] = np.log(predicted(task, fit(task, ~rows, start)) / task.measured_s)[rows]
     return out
 
 
@@ -192,40 +224,31 @@ def leave_families_out(task: Problem) -> Array:
     return leave_out(task, [scopes(p)["family"] for p in task.points])
 
 
-LINKS = {
-    "kernel": np.exp,
-    "attention": np.exp,
-    "expert": np.exp,
-    "vector": np.exp,
-    "data_slowdown": np.exp,
-    "launch": np.exp,
-    "per_micro_batch": np.exp,
-    "straggling": np.exp,
-}
-
-
 def as_values(task: Problem, theta: Array) -> dict[tuple[str, str], dict[str, float]]:
-    """(scope, target) -> parameter -> value in the card's own scale (multipliers, seconds, shares)."""
+    """(scope, target) -> parameter -> value in the card's own scale (multipliers, seconds, shares; odds for an overlap)."""
     out: dict[tuple[str, str], dict[str, float]] = {}
     for name, value in zip(task.names, theta, strict=True):
         parameter, place = name.split("@")
         scope, target = place.split(":")
-        plain = 1 / (1 + np.exp(-value)) if parameter in SHARES else LINKS[parameter](value)
-        out.setdefault((scope, target), {})["unfused_attention" if scope == "unfused" else parameter] = float(plain)
-    for (scope, target), values in list(out.items()):
-        if scope == "unfused":
-            out.setdefault(("stack", target), {}).update(values)
-            del out[scope, target]
-        elif scope == "vendor":
+        share = parameter in SHARES and scope != "overlap"
+        plain = 1 / (1 + np.exp(-value)) if share else np.exp(value)
+        where, field = {
+            "unfused": (("release", target), "unfused_attention"),
+            "overlap": ((scope, target), "tensor_overlap"),
+        }.get(scope, ((scope, target), parameter))
+        out.setdefault(where, {})[field] = float(plain)
+    for (scope, _), values in out.items():
+        if scope == "vendor":
             values["context_hidden"] = planner("context_hidden")
     return out
 
 
-def spread(errors: Array, weight: Array) -> float:
-    """Standard deviation of ln errors by their 80th weighted percentile of the absolute value, which outliers do not move."""
-    order = np.argsort(np.abs(errors))
-    share = np.cumsum(weight[order]) / weight.sum()
-    return float(np.abs(errors)[order][min(int(np.searchsorted(share, 0.8)), len(order) - 1)] / 1.2815515655446004)
+def log_errors(points: Sequence[Prepared]) -> tuple[Array, Array]:
+    """ln(predicted / measured) seconds of points under the cards as they are, without their circumstances; their stated spreads."""
+    hows = [calibrated_case(p) for p in points]
+    seconds = np.array([step_seconds(p, how.software) for p, how in zip(points, hows, strict=True)])
+    measured = np.array([seconds_of(p, p.case.measured) for p in points])
+    return np.log(seconds / measured), np.array([how.spread for how in hows])
 
 
 def cards(task: Problem, theta: Array, left_out: Array) -> list[dict[str, object]]:
@@ -246,7 +269,7 @@ def cards(task: Problem, theta: Array, left_out: Array) -> list[dict[str, object
                 "sources": len(sources),
                 "error": float(np.median(np.abs(np.expm1(error[mine])))),
                 "left_out": float(np.median(np.abs(np.expm1(left_out[mine])))),
-                "spread": spread(both, np.concatenate([task.weight[mine]] * 2)),
+                "spread": spread_of(both, np.concatenate([task.weight[mine]] * 2)),
                 **values,
             }
         )
@@ -267,7 +290,7 @@ def unmeasured(rows: list[dict[str, object]], errors: Array, weight: Array) -> d
         "points": len(errors),
         "sources": sum(int(str(row["sources"])) for row in vendors),
         "left_out": float(np.median(np.abs(np.expm1(errors)))),
-        "spread": spread(errors, weight),
+        "spread": spread_of(errors, weight),
         **means,
     }
 
@@ -290,6 +313,6 @@ def to_toml(rows: list[dict[str, object]], as_of: str) -> str:
         ]
         for key, value in row.items():
             if isinstance(value, float):
-                text = f'"{value:.4g} s"' if key in ("launch", "per_micro_batch") else f"{value:.4g}"
+                text = f'"{value:.4g} s"' if key in ("launch", "per_micro_batch", "per_step") else f"{value:.4g}"
                 lines.append(f'{key} = {{ value = {text}, grade = "analyst", source = ["train_facts"] }}')
     return "\n".join(lines) + "\n"

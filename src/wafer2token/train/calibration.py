@@ -11,10 +11,11 @@ from wafer2token.train.step import Software
 
 VENDORS = {"nvidia": "nvidia", "huawei": "huawei", "amd": "amd", "google": "google", "intel": "intel"}
 CLASSES = {"fp8": "8bit", "mxfp8": "8bit", "nvfp4": "4bit", "fp4": "4bit", "mxfp4": "4bit"}
-MULTIPLIERS = ("kernel", "attention", "expert", "vector", "data_slowdown")
+MULTIPLIERS = ("kernel", "attention", "expert", "vector", "scan", "data_slowdown")
 SETTINGS = (
     "launch",
     "per_micro_batch",
+    "per_step",
     "straggling",
     "tensor_hidden",
     "context_hidden",
@@ -36,11 +37,24 @@ class Calibrated:
     measured_family: bool
     unfused_attention: float = 1.0
     biased_attention: bool = True
+    time: float = 1.0
 
 
 def planner(name: str) -> float:
     """A number of the card `training.planner` [SI]: what is taken where nothing is stated."""
     return float(getattr(get("training", "planner"), name))
+
+
+def fitted_card(scope: str, target: str) -> Any:
+    """The fitted card of a scope and target; None where there is none."""
+    cards = all_cards("training").values()
+    return next((c for c in cards if (c.scope, c.target, c.part) == (scope, target, "fit")), None)
+
+
+def overlap_odds(traffic: str) -> float:
+    """What a stated overlap of a traffic multiplies the odds of its hidden share by; 1 where none was fitted."""
+    card = fitted_card("overlap", traffic)
+    return float(card.tensor_overlap) if card is not None and card.tensor_overlap is not None else 1.0
 
 
 def vendor_of(vendor: str) -> str:
@@ -65,8 +79,11 @@ def family_of(chip_id: str) -> str:
     return best[1]
 
 
-def stack_of(framework: str, vendor: str) -> str:
-    """Stack whose card names a word of a framework text; the vendor's usual stack where none does."""
+def stack_of(framework: str, vendor: str, year: float = 0.0) -> str:
+    """Stack whose card names a word of a framework text; the vendor's usual stack where none does.
+
+    Where the year is known, the latest release that had begun by then takes the place of the line it belongs to.
+    """
     words = framework.lower()
     hits = [
         (len(mark), card.target)
@@ -75,9 +92,21 @@ def stack_of(framework: str, vendor: str) -> str:
         for mark in card.frameworks
         if mark in words
     ]
-    if hits:
-        return str(max(hits)[1])
-    return {"huawei": "mindspeed", "google": "jax"}.get(vendor, "megatron")
+    stack = str(max(hits)[1]) if hits else {"huawei": "mindspeed", "google": "jax"}.get(vendor, "megatron")
+    begun = [
+        (float(card.since), card.target)
+        for card in all_cards("training").values()
+        if card.parent == stack and 0 < card.since <= year
+    ]
+    return str(max(begun)[1]) if begun else stack
+
+
+def parent_of(stack: str) -> str:
+    """The line of stacks that a stack is a release of; itself where its card names none."""
+    cards = all_cards("training").values()
+    return next(
+        (c.parent for c in cards if (c.scope, c.target, c.part) == ("stack", stack, "definition") and c.parent), stack
+    )
 
 
 def calibrated(chip_id: str, vendor_line: str, precision: str, stack: str) -> Calibrated:
@@ -91,8 +120,10 @@ def calibrated(chip_id: str, vendor_line: str, precision: str, stack: str) -> Ca
         ("vendor", vendor),
         ("vendor", "any"),
         ("family", family),
+        ("class", precision_class(precision)),
         ("precision", f"{family}.{precision_class(precision)}"),
-        ("stack", stack),
+        ("stack", parent_of(stack)),
+        ("release", stack),
     )
     cards = [
         found[key] for key in wanted if key in found and not (key == ("vendor", "any") and ("vendor", vendor) in found)
@@ -129,6 +160,7 @@ def _software(product: dict[str, float], settings: dict[str, Any], fused: bool) 
         expert=kernel * product["expert"],
         attention=kernel * product["attention"],
         vector=product["vector"],
+        scan=product["scan"],
         launch_s=settings.get("launch", 0.0),
         tensor_hidden=settings.get("tensor_hidden", 0.0),
         context_hidden=settings.get("context_hidden", 0.0),
@@ -137,6 +169,7 @@ def _software(product: dict[str, float], settings: dict[str, Any], fused: bool) 
         data_slowdown=product["data_slowdown"],
         pipeline_hidden=settings.get("pipeline_hidden", 0.0),
         micro_batch_s=settings.get("per_micro_batch", 0.0),
+        step_s=settings.get("per_step", 0.0),
         straggling=settings.get("straggling", 0.0),
         fused_attention=fused,
     )

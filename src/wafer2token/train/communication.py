@@ -78,11 +78,17 @@ def _heads_for_tokens(
 def _tensor(
     shape: ModelShape, kind: LayerKind, fab: Any, domain: int, plan: Plan | PlanTable, tokens: Array
 ) -> tuple[Array, Array]:
-    """Two gathers and two scatters forward; backward the same and the gathers again for the weight gradient."""
+    """Two gathers and two scatters forward; backward the same and the gathers again for the weight gradient.
+
+    Experts that are themselves split over ranks gather and scatter their tokens as a dense MLP does.
+    """
+    etp = np.asarray(plan.etp, float)
     tp = np.asarray(plan.tp, float)
     message, near = tokens * shape.hidden_size * 2.0, members(domain, np.ones_like(tp), tp)
     shared = shape.n_shared_experts or shape.shared_expert_intermediate_size
-    blocks = float(kind.attention != "none") + float(kind.mlp == "dense" or (kind.mlp == "sparse" and bool(shared)))
+    blocks: Any = float(kind.attention != "none") + float(kind.mlp == "dense" or (kind.mlp == "sparse" and bool(shared)))
+    if kind.mlp == "sparse":
+        blocks = blocks + np.where(etp > 1, etp / tp, 0.0)
     gather = links.collective_time(fab, "all_gather", message, tp, ranks_per_node=near)
     scatter = links.collective_time(fab, "reduce_scatter", message, tp, ranks_per_node=near)
     reduce = links.collective_time(fab, "all_reduce", message, tp, ranks_per_node=near)

@@ -47,6 +47,8 @@ class Work:
     vector_b: Array
     calls_f: Array
     calls_b: Array
+    scan_f: Array
+    scan_b: Array
 
     def __add__(self, other: Work) -> Work:
         return Work(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
@@ -62,12 +64,12 @@ class Work:
     @property
     def forward(self) -> Array:
         """Seconds of all kernels, forward."""
-        return np.asarray(self.gemm_f + self.expert_f + self.attention_f + self.vector_f)
+        return np.asarray(self.gemm_f + self.expert_f + self.attention_f + self.vector_f + self.scan_f)
 
     @property
     def backward(self) -> Array:
         """Seconds of all kernels, backward without recomputation."""
-        return np.asarray(self.gemm_b + self.expert_b + self.attention_b + self.vector_b)
+        return np.asarray(self.gemm_b + self.expert_b + self.attention_b + self.vector_b + self.scan_b)
 
 
 def nothing(like: Array) -> Work:
@@ -85,11 +87,11 @@ def gemm_dtype(acc: Any, precision: str) -> str:
     raise EvidenceError(f"{acc.id} has no dense peak for {precision}, bf16 or fp16")
 
 
-def _gemm(acc: Any, m: Array, n: Array, k: Array, dtype: str) -> tuple[Array, Array]:
-    """Forward and backward seconds of one linear layer [m, k] x [k, n]."""
+def _gemm(acc: Any, m: Array, n: Array, k: Array, dtype: str, frozen: bool = False) -> tuple[Array, Array]:
+    """Forward and backward seconds of one linear layer [m, k] x [k, n]; frozen weights have no gradient of their own."""
     forward = kernels.matmul_time(acc, m, n, k, dtype)
-    backward = kernels.matmul_time(acc, m, k, n, dtype) + kernels.matmul_time(acc, n, k, m, dtype)
-    return forward, backward
+    backward = kernels.matmul_time(acc, m, k, n, dtype)
+    return forward, backward if frozen else backward + kernels.matmul_time(acc, n, k, m, dtype)
 
 
 def linears(shape: ModelShape, kind: LayerKind, tp: Array) -> list[tuple[Array, Array]]:
@@ -147,12 +149,21 @@ def shared_width(shape: ModelShape) -> int:
 
 
 def layer_work(
-    shape: ModelShape, kind: LayerKind, acc: Any, plan: Plan | PlanTable, seq_len: int, fused_attention: bool = True
+    shape: ModelShape,
+    kind: LayerKind,
+    acc: Any,
+    plan: Plan | PlanTable,
+    seq_len: int,
+    fused_attention: bool = True,
+    frozen: bool = False,
+    document: float = 0.0,
 ) -> Work:
     """Seconds of one layer of `kind` for one micro-batch on one rank.
 
     Args:
         seq_len: tokens per sequence; a rank holds micro_batch * seq_len / cp of them.
+        frozen: whether the weights are (low-rank fine-tuning; the adapters' own products are left out).
+        document: mean tokens of the documents that a packed sequence keeps apart in attention; 0 for one document.
         fused_attention: whether scores stay on chip (flash attention) or go through memory.
     """
     shape = of_layer(shape, kind)
@@ -162,18 +173,31 @@ def layer_work(
     gemm_f, gemm_b = np.zeros_like(tokens), np.zeros_like(tokens)
     parts = linears(shape, kind, tp)
     for n, k in parts:
-        f, b = _gemm(acc, tokens, n, k, dtype)
+        f, b = _gemm(acc, tokens, n, k, dtype, frozen)
         gemm_f, gemm_b = gemm_f + f, gemm_b + b
     expert_f, expert_b, routed_bytes = _experts(shape, kind, acc, plan, tokens, dtype)
-    attention_f, attention_b, score_bytes = _attention(shape, kind, acc, plan, seq_len, fused_attention, wide)
+    expert_b = expert_b / 2 if frozen else expert_b
+    attention_f, attention_b, score_bytes = _attention(
+        shape, kind, acc, plan, seq_len, fused_attention, wide, min(document, seq_len)
+    )
     stream = vector_bytes(shape, kind, plan, tokens) + routed_bytes + score_bytes
     casts = cast_bytes(parts, tokens) if dtype in NARROW else np.zeros_like(tokens)
     vector_f = kernels.memory_time(acc, stream + casts)
     vector_b = kernels.memory_time(acc, 2 * stream + 2 * casts)
     calls = 14.0 + 2 * len(parts) + (16.0 if kind.mlp == "sparse" else 0.0) + (0.0 if fused_attention else 6.0)
     ones = np.ones_like(tokens)
-    work = Work(
-        gemm_f, gemm_b, expert_f, expert_b, attention_f, attention_b, vector_f, vector_b, calls * ones, 2 * calls * ones
+    work = replace(
+        nothing(tokens),
+        gemm_f=gemm_f,
+        gemm_b=gemm_b,
+        expert_f=expert_f,
+        expert_b=expert_b,
+        attention_f=attention_f,
+        attention_b=attention_b,
+        vector_f=vector_f,
+        vector_b=vector_b,
+        calls_f=calls * ones,
+        calls_b=2 * calls * ones,
     )
     return work + _mixer(shape, kind, acc, plan, seq_len, dtype) if kind.attention in BY_OPERATORS else work
 
@@ -186,10 +210,10 @@ def _mixer(shape: ModelShape, kind: LayerKind, acc: Any, plan: Plan | PlanTable,
     tp, cp, batch = (np.asarray(getattr(plan, name), float) for name in ("tp", "cp", "micro_batch"))
     call = make_pass("train", None, batch, seq_len, seq_len, tp, cp=cp, weight_dtype=dtype, act_dtype=dtype)
     seconds = dict.fromkeys(
-        ("gemm_f", "gemm_b", "attention_f", "attention_b", "vector_f", "vector_b"), 0.0 * (tp * cp * batch)
+        [f"{part}_{side}" for part in ("gemm", "attention", "vector", "scan") for side in "fb"], 0.0 * (tp * cp * batch)
     )
     launches = {"f": 0.0, "b": 0.0}
-    parts = {"gemm": "gemm", "batched_gemm": "gemm", "memory": "vector"}
+    parts = {"gemm": "gemm", "batched_gemm": "gemm", "memory": "vector", "linear_attention": "scan"}
     for op in mixer_operators(shape, kind, call):
         side = "b" if op.direction == "backward" else "f"
         name = f"{parts.get(op.family, 'attention')}_{side}"
@@ -222,7 +246,14 @@ def _experts(
 
 
 def _attention(
-    shape: ModelShape, kind: LayerKind, acc: Any, plan: Plan | PlanTable, seq_len: int, fused: bool, wide: str
+    shape: ModelShape,
+    kind: LayerKind,
+    acc: Any,
+    plan: Plan | PlanTable,
+    seq_len: int,
+    fused: bool,
+    wide: str,
+    document: float,
 ) -> tuple[Array, Array, Array]:
     """Core attention seconds, and the score bytes that go through memory where attention is not fused."""
     if kind.attention in BY_OPERATORS:
@@ -241,9 +272,9 @@ def _attention(
     f, b = (
         kernels.attention_prefill_time(
             acc,
-            batch,
-            seq_len,
-            seq_len,
+            batch * seq_len / (document or seq_len),
+            document or seq_len,
+            document or seq_len,
             heads,
             kv_heads,
             qk,
@@ -284,24 +315,20 @@ def cast_bytes(parts: list[tuple[Array, Array]], tokens: Array) -> Array:
     return total
 
 
-def head_work(shape: ModelShape, acc: Any, plan: Plan | PlanTable, seq_len: int) -> Work:
+def head_work(shape: ModelShape, acc: Any, plan: Plan | PlanTable, seq_len: int, frozen: bool = False) -> Work:
     """Output projection and cross entropy on the last stage: one product in bf16 and three passes over fp32 logits."""
     tp, cp = np.asarray(plan.tp, float), np.asarray(plan.cp, float)
     tokens = np.asarray(plan.micro_batch, float) * seq_len / cp
-    f, b = _gemm(
-        acc, tokens, np.asarray(shape.vocab_size / tp), np.asarray(float(shape.hidden_size)), gemm_dtype(acc, "bf16")
-    )
+    width, h = np.asarray(shape.vocab_size / tp), np.asarray(float(shape.hidden_size))
+    f, b = _gemm(acc, tokens, width, h, gemm_dtype(acc, "bf16"), frozen)
     logits = tokens * shape.vocab_size / tp
     work = nothing(tokens)
-    return Work(
-        f,
-        b,
-        work.expert_f,
-        work.expert_b,
-        work.attention_f,
-        work.attention_b,
-        kernels.memory_time(acc, 10.0 * logits),
-        kernels.memory_time(acc, 6.0 * logits),
-        8.0 + work.calls_f,
-        12.0 + work.calls_b,
+    return replace(
+        work,
+        gemm_f=f,
+        gemm_b=b,
+        vector_f=kernels.memory_time(acc, 10.0 * logits),
+        vector_b=kernels.memory_time(acc, 6.0 * logits),
+        calls_f=8.0 + work.calls_f,
+        calls_b=12.0 + work.calls_b,
     )

@@ -55,6 +55,9 @@ def state_bytes(gradients: str = "fp32", moments: str = "fp32") -> StateBytes:
 MIXED = StateBytes()
 """bf16 weights, fp32 gradients, Adam with fp32 master weights and moments (arXiv 1910.02054 with fp32 accumulation)."""
 
+FROZEN = StateBytes(gradient=0.0, optimizer=0.0)
+"""Low-rank fine-tuning: 16-bit weights alone; the adapters' own state is left out."""
+
 
 @dataclass(frozen=True)
 class Memory:

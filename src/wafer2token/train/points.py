@@ -11,14 +11,24 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from wafer2token.catalog import get, ids
+from wafer2token.catalog import all_cards, get, ids
 from wafer2token.evidence.errors import InputError, W2TError
-from wafer2token.train.calibration import stack_of, vendor_of
+from wafer2token.train.calibration import parent_of, stack_of, vendor_of
+from wafer2token.train.parse import parse_plan
 from wafer2token.train.plan import RECOMPUTE, SCHEDULES, Plan
+from wafer2token.train.wording import (
+    Record,
+    features,
+    precision,
+    scale_out,
+    software_words,
+    title_of,
+    told_plan,
+    year,
+)
 from wafer2token.workload import ModelShape, model
 
-Record = Mapping[str, Any]
-EXPRESSIBLE = ("pretrain_steady_state", "finetune", "sft", "full_run")
+EXPRESSIBLE = ("pretrain_steady_state", "finetune", "sft", "lora", "full_run")
 TARGETS = {
     "tokens_per_s_per_device": "token/s",
     "tokens_per_s_total": "token/s",
@@ -93,6 +103,7 @@ class Case:
     tokens: float = 0.0
     biased: bool = False
     stated_cp: int = 0
+    accumulation: int = 0
 
     @property
     def moe(self) -> bool:
@@ -124,11 +135,11 @@ def read_cases(records: Iterable[Record], pool: Iterable[Record] = ()) -> tuple[
     """Cases and refusals. Shapes that a record names without dimensions are taken from a record, or one of ``pool``, that has them."""
     records = list(records)
     shapes = known_shapes([*records, *pool])
-    lists_chunks = {_title(r) for r in records if {"vpp", "schedule"} & set(r.get("parallelism") or {})}
+    lists_chunks = {title_of(r) for r in records if {"vpp", "schedule"} & set(r.get("parallelism") or {})}
     cases, refused = [], []
     for record in records:
         try:
-            cases.append(read_case(record, shapes, _title(record) in lists_chunks))
+            cases.append(read_case(record, shapes, title_of(record) in lists_chunks))
         except CannotExpressError as why:
             measured = record.get("measured", {}).get(record.get("target_metric", ""), 0.0)
             unit = TARGETS.get(str(record.get("target_metric")), "")
@@ -146,16 +157,13 @@ def _plain_schedule(split: Record, lists_chunks: bool) -> bool:
     return "interleaved" not in words and (bool(words) or lists_chunks)
 
 
-def _title(record: Record) -> str:
-    return str((record.get("source") or {}).get("title", ""))
-
-
 def read_case(record: Record, shapes: Mapping[str, ModelShape], lists_chunks: bool = False) -> Case:
     """One record as a case; CannotExpressError with the reason otherwise.
 
     ``lists_chunks`` says that this source prints schedules, so that a missing one is plain 1F1B and not unknown.
     """
     kind, target = _measure(record)
+    record = with_notes(with_recipe(record))
     hardware, split = record.get("hardware") or {}, dict(record.get("parallelism") or {})
     source = record.get("source") or {}
     chip, dies, node = machine(hardware)
@@ -166,7 +174,6 @@ def read_case(record: Record, shapes: Mapping[str, ModelShape], lists_chunks: bo
     stated |= ({"micro_batch"} if record.get("micro_batch") else set()) | (
         {"vpp"} if _plain_schedule(split, lists_chunks) else set()
     )
-    words = (record.get("framework") or "", source.get("title", ""), split.get("framework_mode", ""))
     return Case(
         id=str(record["id"]),
         family=str(record.get("family", "user")),
@@ -187,14 +194,53 @@ def read_case(record: Record, shapes: Mapping[str, ModelShape], lists_chunks: bo
         precision=precision(record),
         plan=plan,
         stated=stated,
-        framework=" ".join(str(x) for x in words),
+        framework=software_words(record),
         year=year(record),
-        features=features(split),
+        features=features(record),
         convention=str(record.get("mfu_definition", "")),
         tokens=float(record["measured"].get("total_tokens_t") or 0.0) * 1e12,
         biased=any(name in shape.id.lower() for name in LINEAR_BIAS),
         stated_cp=int(split.get("cp") or 0),
+        accumulation=int(split.get("grad_accum_logged") or 0),
     )
+
+
+def with_recipe(record: Record) -> Record:
+    """The record with what the published script of its benchmark sets and its table leaves out."""
+    words, name = software_words(record).lower(), str((record.get("model") or {}).get("name", ""))
+    for card in all_cards("training").values():
+        if card.scope == "recipe" and card.target == name and any(mark in words for mark in card.frameworks):
+            devices = int((record.get("hardware") or {}).get("n_devices") or 0)
+            split = {k: v for k, v in _recipe_split(card.plan).items() if devices}
+            defaults = {
+                "seq_len": round(float(card.seq_len)),
+                "global_batch": round(float(card.sequences_per_chip)) * devices,
+                "micro_batch": split.pop("micro_batch", None),
+            }
+            stated = {k: v for k, v in record.items() if v is not None}
+            return {**defaults, **stated, "parallelism": {**split, **(record.get("parallelism") or {})}}
+    return record
+
+
+def with_notes(record: Record) -> Record:
+    """The record with the plan and the batch that its notes tell, where its own fields name none."""
+    split, told = record.get("parallelism") or {}, told_plan(record)
+    batch = record.get("global_batch") or told.get("global_batch")
+    told = {} if any(split.get(key) for key in ("tp", "pp", "dp")) else told
+    return {
+        **record,
+        "global_batch": batch,
+        "parallelism": {**{k: v for k, v in told.items() if k != "global_batch"}, **split},
+    }
+
+
+def _recipe_split(text: str) -> dict[str, Any]:
+    """The plan of a recipe card in the spelling of a record."""
+    fields = parse_plan(text)
+    names = {"shard": "fsdp_group", "zero": "zero", "recompute": "recompute"}
+    out = {names.get(k, k): v for k, v in fields.items()}
+    out["zero"], out["recompute"] = f"zero-{fields.get('zero', 1)}", RECOMPUTE[fields.get("recompute", 0)]
+    return {"tp": 1, "pp": 1, **out}
 
 
 def _measure(record: Record) -> tuple[str, str]:
@@ -222,30 +268,42 @@ def _job(record: Record, split: Record) -> tuple[int, int]:
     return devices, int(record["seq_len"])
 
 
-def features(split: Record) -> frozenset[str]:
-    """Words about the run: listed features, and what a note says of context parallelism."""
-    words = {str(f).lower() for f in split.get("features") or ()}
-    return frozenset(words | ({"no_cp"} if "non-CP" in str(split.get("note") or "") else set()))
-
-
 def borrow_plans(cases: Sequence[Case], pool: Sequence[Case]) -> list[Case]:
-    """Cases without a stated plan take that of a record of the same model and stack, the nearest in devices.
+    """Cases without a stated plan take that of a record of the same model and line of stacks, the most alike.
 
     Recipes are shared: a table that prints no parallelism was run from the same scripts as one that does.
     """
-    known = [(c, stack_of(c.framework, c.vendor)) for c in pool if c.plan and c.kind == "pretrain_steady_state"]
+    known = [(c, line_of(c)) for c in pool if c.plan and c.kind == "pretrain_steady_state"]
     out = []
     for case in cases:
         like = []
         if case.plan is None:
-            stack = stack_of(case.framework, case.vendor)
+            stack = line_of(case)
             like = [(c, plan) for c, theirs in known if theirs == stack and (plan := _moved(c, case))]
             like = [(c, plan) for c, plan in like if plan.cp == 1 or "no_cp" not in case.features]
         if like:
-            near, plan = min(like, key=lambda pair: (abs(pair[0].devices - case.devices), pair[0].id))
+            near, plan = min(like, key=lambda pair: _distance(pair[0], pair[1], case))
             case = replace(case, plan=plan, stated=near.stated | {"borrowed"})
         out.append(case)
     return out
+
+
+def _distance(near: Case, plan: Plan, case: Case) -> tuple[bool, bool, int, bool, float, str]:
+    """How unlike a known case is, what matters most first: sharded weights (rarely the choice), chip, size, format, date."""
+    apart = abs(near.year - case.year) if near.year and case.year else 0.0
+    return (
+        plan.zero >= 3,
+        near.chip != case.chip,
+        abs(near.devices - case.devices),
+        near.precision != case.precision,
+        apart,
+        near.id,
+    )
+
+
+def line_of(case: Case) -> str:
+    """The line of stacks that a case ran."""
+    return parent_of(stack_of(case.framework, case.vendor, case.year))
 
 
 def _moved(near: Case, case: Case) -> Plan | None:
@@ -272,12 +330,15 @@ def _moved(near: Case, case: Case) -> Plan | None:
     if rest or each < plan.pp:
         return None
     micro = next(b for b in range(min(plan.micro_batch, each), 0, -1) if each % b == 0)
+    if case.accumulation:
+        micro, rest = divmod(each, case.accumulation)
+        if rest:
+            return None
     return replace(plan, dp=dp, micro_batch=micro, micro_batches=each // micro, precision=case.precision)
 
 
 def _kind_reason(kind: str) -> str:
     return {
-        "lora": "low-rank fine-tuning is not pre-training: frozen weights",
         "time_to_train_only": "time to a target depends on convergence, not only on speed",
         "unstated": "the source does not say what was measured",
     }.get(kind, f"kind {kind!r} is not modelled")
@@ -313,57 +374,8 @@ def _devices(record: Record, split: Record) -> int:
     raise CannotExpressError("number of devices not stated")
 
 
-def scale_out(hardware: Record) -> float:
-    """Bytes per second and device between nodes where the record states it, else 0.
-
-    Reads "4 x Omni-Path 100 Gb/s per node", "1600 Gb/s node-to-node", "8x HDR InfiniBand 200 Gb/s per node" and the like.
-    """
-    text = str(hardware.get("scale_out") or "")
-    node = float(hardware.get("devices_per_node") or 8)
-    bundles = re.findall(r"(\d+)\s*x\s*[^,;]*?\(?(\d+)\s*Gb(?:it)?/s", text, re.IGNORECASE)
-    if bundles:
-        return max(float(count) * float(rate) for count, rate in bundles) / 8 * 1e9 / node
-    total = re.search(r"(\d{4})\s*Gb/s", text)
-    if total:
-        return float(total[1]) / 8 * 1e9 / node
-    single = re.search(r"(\d+)\s*Gb/s(?: per (?:NPU|GPU|device))?", text)
-    return float(single[1]) / 8 * 1e9 if single and "not stated" not in text else 0.0
-
-
-def precision(record: Record) -> str:
-    """Training precision; bf16 where the record says nothing, but of an MLPerf submission the format that its round is known for.
-
-    MLPerf rounds from v3 ran in 8 bits on chips that have them; from v5.1 NVIDIA's Blackwell submissions in NVFP4.
-    """
-    text = str(record.get("precision") or record.get("precision_label") or "").lower()
-    for name in ("mxfp8", "nvfp4", "fp8", "fp4", "bf16", "fp16", "tf32", "fp32"):
-        if name in text:
-            return name
-    mlperf = re.search(r"MLPerf Training v(\d\.\d)", _title(record))
-    if not mlperf:
-        return "bf16"
-    blackwell = str((record.get("hardware") or {}).get("chip_key", "")).lower().startswith(("b200", "b300", "gb"))
-    return "nvfp4" if blackwell and mlperf[1] >= "5.1" else "fp8"
-
-
-def year(record: Record) -> float:
-    """When the software ran, as a decimal year: container or release in the title, arXiv number, first listing; 0 when unknown."""
-    source = record.get("source") or {}
-    title = f"{source.get('title', '')} {source.get('url', '')}"
-    container = re.search(r"(?:container|NeMo|Launcher|NVIDIA)\s+(2[3-9])\.(\d\d)", title)
-    arxiv = re.search(r"(?:arXiv |abs/)(2\d)(\d\d)\.\d{4,5}", title)
-    listed = re.match(r"(20\d\d)-(\d\d)", str(source.get("first_seen") or source.get("snapshot_date") or ""))
-    mlperf = re.search(r"MLPerf Training v(\d)\.(\d)", title)
-    for match, base in ((container, 2000), (listed, 0), (arxiv, 2000)):
-        if match:
-            return base + int(match[1]) + (int(match[2]) - 0.5) / 12
-    if mlperf:
-        return 2020.4 + int(mlperf[1]) - 0 + 0.5 * int(mlperf[2])
-    return 0.0
-
-
 def read_plan(record: Record, split: Record, ranks: int, shape: ModelShape) -> tuple[Plan | None, frozenset[str]]:
-    """The plan a record states, and which fields it stated; None when it names no parallelism at all."""
+    """The plan a record states, and which fields it stated; None when it names none, or one of another number of devices."""
     stated = frozenset(k for k, v in split.items() if v is not None)
     if not {"tp", "pp"} & stated and "dp" not in stated:
         return None, stated
@@ -371,11 +383,14 @@ def read_plan(record: Record, split: Record, ranks: int, shape: ModelShape) -> t
     dp = int(split.get("dp") or max(ranks // (tp * pp * cp), 1))
     if tp * pp * cp * dp != ranks and ranks:
         if ranks % (tp * pp * cp):
-            raise CannotExpressError(f"tp {tp} x pp {pp} x cp {cp} does not divide the {ranks} devices of the record")
+            return None, stated - {"tp", "pp", "dp", "cp", "ep"}
         dp = ranks // (tp * pp * cp)
     micro = max(round(float(record.get("micro_batch") or 1)), 1)
     batch = int(record.get("global_batch") or split.get("batch_per_dp", 0) * dp or 0)
-    steps = int(split.get("micro_batches") or split.get("grad_accum") or 0) or (
+    logged = int(split.get("grad_accum_logged") or 0)
+    if logged and batch % (dp * logged) == 0:
+        micro = batch // (dp * logged)
+    steps = int(split.get("micro_batches") or split.get("grad_accum") or logged) or (
         max(round(batch / (micro * dp)), 1) if batch else 8 * pp
     )
     vpp = int(split.get("vpp") or 1)
@@ -395,6 +410,7 @@ def read_plan(record: Record, split: Record, ranks: int, shape: ModelShape) -> t
         recompute_share=_share(split, shape, pp),
         schedule=schedule(split, vpp, pp),
         sequence_parallel=bool(split.get("sequence_parallel", not 0 < year(record) < 2022.3)) and tp > 1,
+        context=int(any(word in str(split.get("cp_algo") or "") for word in ("ulysses", "a2a"))),
         precision=precision(record),
     ), stated
 
@@ -454,9 +470,8 @@ def _shape(record: Record, shapes: Mapping[str, ModelShape]) -> ModelShape:
     dims = record.get("model") or {}
     name = str(dims.get("name", ""))
     if dims.get("layers"):
-        prediction = int(
-            "deepseek-v3" in name.lower() and "megatron-bridge" in str(record.get("framework", "")).lower()
-        )
+        bridge = "megatron-bridge" in str(record.get("framework", "")).lower()
+        prediction = int("deepseek-v3" in name.lower() and bridge and "no_mtp" not in features(record))
         return _with_windows(shape_of(dims, prediction), name)
     found = shapes.get(_plain(name))
     if found is not None:

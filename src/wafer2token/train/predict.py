@@ -9,14 +9,24 @@ import numpy as np
 
 from wafer2token.catalog import ids
 from wafer2token.evidence.errors import EvidenceError, InfeasibleError
-from wafer2token.train.calibration import Calibrated, calibrated, planner, stack_of, vendor_of
+from wafer2token.train.calibration import (
+    Calibrated,
+    calibrated,
+    fitted_card,
+    overlap_odds,
+    planner,
+    stack_of,
+    vendor_of,
+)
+from wafer2token.train.circumstances import circumstances
 from wafer2token.train.failures import availability, reliability_card
 from wafer2token.train.machine import Machine, machine, with_scale_out
-from wafer2token.train.memory import memory
+from wafer2token.train.memory import FROZEN, MIXED, memory
 from wafer2token.train.plan import SCHEDULES, Plan, table
 from wafer2token.train.points import CannotExpressError, Case
 from wafer2token.train.search import Space, price, search
 from wafer2token.train.step import Parts, Software, parts_of_step, step_time
+from wafer2token.train.wording import OVERLAPS
 from wafer2token.workload import train_flops_per_token
 
 INTERLEAVED = SCHEDULES.index("interleaved")
@@ -43,7 +53,7 @@ def prepare(case: Case) -> Prepared:
         raise CannotExpressError(f"no card of chip {case.chip}")
     try:
         place = with_scale_out(_machine(case.chip), case.scale_out_bytes_per_s)
-        stack = stack_of(case.framework, vendor_of(place.vendor))
+        stack = stack_of(case.framework, vendor_of(place.vendor), case.year)
         how = calibrated(case.chip, place.vendor, case.precision, stack)
         per_die = place.dies > 1 and case.node < 16
         ranks = case.devices * (place.dies if per_die else 1)
@@ -57,6 +67,8 @@ def prepare(case: Case) -> Prepared:
             place.domain,
             fused(case, how),
             gradient_bytes=2.0 if plan.zero >= 3 else 4.0,
+            frozen=case.kind == "lora",
+            document=planner("packed_document") if "packed" in case.features else 0.0,
         )
     except (InfeasibleError, EvidenceError) as error:
         raise CannotExpressError(str(error).splitlines()[0]) from None
@@ -65,7 +77,11 @@ def prepare(case: Case) -> Prepared:
 
 def fused(case: Case, how: Calibrated) -> bool:
     """Whether attention was fused: by the stack, and not with a linear bias on a stack that has no fused kernel for it."""
-    return how.software.fused_attention and (how.biased_attention or not case.biased)
+    return (
+        (how.software.fused_attention or "fused" in case.features)
+        and "unfused" not in case.features
+        and (how.biased_attention or not case.biased)
+    )
 
 
 @lru_cache(maxsize=64)
@@ -87,11 +103,13 @@ def _plan(case: Case, place: Machine, ranks: int, how: Calibrated) -> Plan:
     context = (1,) if "no_cp" in case.features else (case.stated_cp,) if case.stated_cp else ()
     space = Space(cp=context, vpp=(1, 2, 4), micro_batch=(1, 2, 4, 8), zero=(1, 3) if how.stack == "fsdp" else (1,))
     try:
-        return search(
-            case.shape, place, ranks, batch, case.seq_len, how.software, case.precision, space, keep=1
-        ).plans.row(0)
+        found = search(
+            case.shape, place, ranks, batch, case.seq_len, how.software, case.precision, space, keep=200
+        ).plans
     except InfeasibleError as error:
         raise CannotExpressError(f"no parallelism stated, and {error}".splitlines()[0]) from None
+    logged = np.flatnonzero(found.micro_batches == case.accumulation)
+    return found.row(int(logged[0]) if logged.size else 0)
 
 
 def _fill(case: Case, plan: Plan, place: Machine, how: Calibrated) -> Plan:
@@ -111,11 +129,11 @@ def _fill(case: Case, plan: Plan, place: Machine, how: Calibrated) -> Plan:
     options = [
         p for p in options if p.schedule != INTERLEAVED or p.micro_batches % p.pp == 0 or "vpp" in case.stated
     ] or [plan]
-    scores = not fused(case, how)
+    scores, state = not fused(case, how), FROZEN if case.kind == "lora" else MIXED
     ladder = ((plan.recompute, plan.recompute_share),) if "recompute" in case.stated else LEAST_RECOMPUTATION
     for code, share in ladder:
         trial = [replace(p, recompute=code, recompute_share=share) for p in options]
-        need = memory(case.shape, table(trial), case.seq_len, scores=scores).total
+        need = memory(case.shape, table(trial), case.seq_len, state, scores=scores).total
         fitting = [p for p, bytes_ in zip(trial, need, strict=True) if bytes_ < place.memory_bytes]
         if fitting:
             return _fastest(case, fitting, place, how)
@@ -128,17 +146,32 @@ def _fastest(case: Case, plans: list[Plan], place: Machine, how: Calibrated) -> 
     return plans[int(np.argmin(price(case.shape, place, table(plans), case.seq_len, how.software).total))]
 
 
-def software_of(ready: Prepared) -> Calibrated:
-    """Calibrated software of a case; overlap off where the source switched it off."""
-    how = calibrated(ready.case.chip, ready.place.vendor, ready.case.precision, ready.stack)
+def calibrated_case(ready: Prepared) -> Calibrated:
+    """Calibrated software of a case; attention and overlap as the source states them."""
+    case = ready.case
+    how = calibrated(case.chip, ready.place.vendor, case.precision, ready.stack)
+    software = how.software
     if not float(np.ravel(ready.parts.fused)[0]):
-        how = replace(how, software=replace(how.software, attention=how.software.attention * how.unfused_attention))
-    if any("overlap switched off" in f for f in ready.case.features):
-        off = replace(
-            how.software, tensor_hidden=0.0, context_hidden=0.0, expert_hidden=0.0, data_hidden=0.0, pipeline_hidden=0.0
+        software = replace(software, attention=software.attention * how.unfused_attention)
+    if case.features & set(OVERLAPS):
+        odds = overlap_odds("tensor") * software.tensor_hidden / max(1 - software.tensor_hidden, 1e-9)
+        software = replace(software, tensor_hidden=odds / (1 + odds))
+    if any("overlap switched off" in f for f in case.features):
+        software = replace(
+            software, tensor_hidden=0.0, context_hidden=0.0, expert_hidden=0.0, data_hidden=0.0, pipeline_hidden=0.0
         )
-        return replace(how, software=off)
-    return how
+    return replace(how, software=software)
+
+
+def software_of(ready: Prepared) -> Calibrated:
+    """Calibrated software of a case, with the time and the spread that its circumstances add."""
+    how = calibrated_case(ready)
+    time, spread = 1.0, how.spread**2
+    for name in circumstances(ready.case):
+        card = fitted_card("circumstance", name)
+        if card is not None:
+            time, spread = time * float(card.time), spread + float(card.spread) ** 2
+    return replace(how, time=time, spread=float(np.sqrt(spread)))
 
 
 def step_seconds(ready: Prepared, how: Software) -> float:

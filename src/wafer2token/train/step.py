@@ -89,6 +89,7 @@ class Software:
     expert: Any = 1.0
     attention: Any = 1.0
     vector: Any = 1.0
+    scan: Any = 1.0
     launch_s: Any = 0.0
     tensor_hidden: Any = 0.0
     context_hidden: Any = 0.0
@@ -113,6 +114,8 @@ def parts_of_step(
     imbalance: float = 1.0,
     gradient_bytes: float = 4.0,
     host_link: float | None = None,
+    frozen: bool = False,
+    document: float = 0.0,
 ) -> Parts:
     """The pieces of a step on a machine.
 
@@ -120,9 +123,14 @@ def parts_of_step(
         acc: accelerator of `chip`; fab: links of `fabric`; domain: ranks of one scale-up domain.
         imbalance: load of the busiest expert rank over the mean, >= 1.
         host_link: bytes/s between chip and host, one direction; None for that of the planner's card.
+        frozen, document: as in `layer_work`; frozen weights have no gradients to reduce and nothing to update.
     """
-    inside = inside_layers(shape, acc, fab, plan, seq_len, domain, fused_attention, imbalance)
-    return around_layers(inside, shape, acc, fab, plan, seq_len, domain, fused_attention, gradient_bytes, host_link)
+    inside = inside_layers(shape, acc, fab, plan, seq_len, domain, fused_attention, imbalance, frozen, document)
+    parts = around_layers(inside, shape, acc, fab, plan, seq_len, domain, fused_attention, gradient_bytes, host_link)
+    if not frozen:
+        return parts
+    names = ("reduce_layer", "reduce", "gather", "optimizer")
+    return replace(parts, **{name: np.zeros_like(getattr(parts, name)) for name in names})
 
 
 def inside_layers(
@@ -134,6 +142,8 @@ def inside_layers(
     domain: int,
     fused_attention: bool = True,
     imbalance: float = 1.0,
+    frozen: bool = False,
+    document: float = 0.0,
 ) -> Inside:
     """Kernels and traffic of an average layer of a stage and of the head, averaged over the kinds of layer."""
     pp, tp = (np.asarray(getattr(plan, n), float) for n in ("pp", "tp"))
@@ -141,7 +151,7 @@ def inside_layers(
     layer, traffic = nothing(pp * tp), [np.zeros_like(pp * tp) for _ in range(6)]
     for kind, everywhere, middle in mix(shape):
         share = np.where(pp > 1, middle, everywhere)
-        work = layer_work(shape, kind, acc, plan, seq_len, fused_attention)
+        work = layer_work(shape, kind, acc, plan, seq_len, fused_attention, frozen, document)
         if kind.mlp == "sparse" and imbalance != 1.0:
             work = replace(work, expert_f=work.expert_f * imbalance, expert_b=work.expert_b * imbalance)
         layer = layer + work.scaled(share)
@@ -149,7 +159,7 @@ def inside_layers(
         links = layer_traffic(shape, kind, fab, domain, plan, seq_len, imbalance)
         traffic = [a + share * getattr(links, f.name) for a, f in zip(traffic, fields(links), strict=True)]
     tensor_f, tensor_b, context_f, context_b, dispatch_f, dispatch_b = traffic
-    head = head_work(shape, acc, plan, seq_len)
+    head = head_work(shape, acc, plan, seq_len, frozen)
     return Inside(layer, head, tensor_f, tensor_b, context_f, context_b, dispatch_f, dispatch_b, expand)
 
 
@@ -320,20 +330,22 @@ def step_time(parts: Parts, plan: PlanTable | Plan, how: Software, chips: Any = 
 
 
 def _seconds(work: Work, how: Software, times: Any = 1.0) -> tuple[Array, Array]:
-    """Forward and backward seconds under a stack: kernels, or launching them where the host is slower."""
+    """Forward and backward seconds under a stack: kernels, and the gap between one and the next."""
     f = (
         work.gemm_f * how.compute
         + work.expert_f * how.expert
         + work.attention_f * how.attention
         + work.vector_f * how.vector
+        + work.scan_f * how.scan
     )
     b = (
         work.gemm_b * how.compute
         + work.expert_b * how.expert
         + work.attention_b * how.attention
         + work.vector_b * how.vector
+        + work.scan_b * how.scan
     )
-    return times * np.maximum(f, work.calls_f * how.launch_s), times * np.maximum(b, work.calls_b * how.launch_s)
+    return times * (f + work.calls_f * how.launch_s), times * (b + work.calls_b * how.launch_s)
 
 
 def _layer_seconds(parts: Parts, plan: PlanTable | Plan, how: Software) -> tuple[Array, Array, Array]:

@@ -156,7 +156,7 @@ def prepare_all(records: Iterable[Mapping[str, Any]]) -> tuple[list[Prepared], l
 def score(ready: Prepared, how: Calibrated, rates: Mapping[tuple[str, str], float]) -> Point:
     """One point with its prediction, its 80% interval and the baseline."""
     case = ready.case
-    seconds = step_seconds(ready, how.software)
+    seconds = step_seconds(ready, how.software) * how.time
     middle = to_metric(ready, seconds)
     wide = math.exp(Z80 * how.spread)
     rate = rates.get((case.chip, case.precision)) or rates.get((case.chip, ""))

@@ -7,7 +7,9 @@ from typing import Annotated, Literal
 from wafer2token.catalog.card import ByteRate, Bytes, Card, Ratio, Seconds, Unit
 from wafer2token.evidence.number import Number
 
-Scope = Literal["vendor", "family", "precision", "stack", "planner"]
+Scope = Literal[
+    "vendor", "family", "class", "precision", "stack", "release", "overlap", "circumstance", "recipe", "planner"
+]
 Tokens = Annotated[Number, Unit("token")]
 Part = Literal["definition", "fit"]
 
@@ -33,6 +35,9 @@ class TrainingCard(Card):
     chips: tuple[str, ...] = ()
     frameworks: tuple[str, ...] = ()
     vendor: str = ""
+    parent: str = ""
+    since: float = 0.0
+    plan: str = ""
     fused_attention: bool = True
     biased_attention: bool = True
     points: int = 0
@@ -43,22 +48,28 @@ class TrainingCard(Card):
     attention: Ratio | None = None
     expert: Ratio | None = None
     vector: Ratio | None = None
+    scan: Ratio | None = None
     unfused_attention: Ratio | None = None
     data_slowdown: Ratio | None = None
     launch: Seconds | None = None
     per_micro_batch: Seconds | None = None
+    per_step: Seconds | None = None
     straggling: Ratio | None = None
     tensor_hidden: Ratio | None = None
+    tensor_overlap: Ratio | None = None
     context_hidden: Ratio | None = None
     expert_hidden: Ratio | None = None
     data_hidden: Ratio | None = None
     pipeline_hidden: Ratio | None = None
+    time: Ratio | None = None
     spread: Ratio | None = None
     host_link: ByteRate | None = None
     recurrent_kernels: Ratio | None = None
     memory_reserve: Ratio | None = None
     optimizer_traffic: Bytes | None = None
+    packed_document: Tokens | None = None
     seq_len: Tokens | None = None
+    sequences_per_chip: Ratio | None = None
     step_tokens: Tokens | None = None
     step_tokens_per_chip: Tokens | None = None
     record_step_tokens: Tokens | None = None
