@@ -141,13 +141,11 @@ def _attention(raw: Mapping[str, str]) -> Row:
     if raw.get("window"):
         columns["window"] = float(raw["window"])
     causal = raw.get("causal", "").lower() not in ("false", "0", "no", "")
-    latent = "mla" in kind or (
-        columns["kv_heads"] == 1 and columns["qk_dim"] > 2 * 128 and columns["qk_dim"] > columns["v_dim"]
-    )
+    wide = columns["kv_heads"] == 1 and columns["qk_dim"] > 2 * 128 and columns["qk_dim"] > columns["v_dim"]
+    latent = "mla" in kind or wide
     decode = "decode" in phase
-    absorbed = latent and columns["kv_heads"] == 1
     family = _OTHER_KINDS.get((kind, decode)) or ("mla_" if latent else "attention_") + (
-        "decode" if decode or absorbed else "prefill"
+        "decode" if decode or wide else "prefill"
     )
     dtype, _ = _formats(raw.get("dtype", ""))
     cache = raw.get("kv_dtype", "")
