@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -37,6 +38,9 @@ _FAMILY = {"gemm": "gemm", "grouped_gemm": "grouped_gemm", "prefill": "attention
            "mla_decode": "mla_decode", "memory": "memory", "quantise": "quantise"}  # fmt: skip
 _LATENT, _ROPE = 512.0, 64.0
 """Latent and rotary width of DeepSeek's latent attention, the default of ``mla_decode``."""
+
+Band = tuple[float, float, float]
+SAME: Band = (1.0, 1.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -103,7 +107,7 @@ class KernelResult:
 def kernel(
     operation: str, chip: str, against: str | None = None, dtype: str = "bf16", weight_dtype: str | None = None,
     kv_dtype: str | None = None, stack: str | None = None, per: str = "chip", graph: bool = True, causal: bool = True,
-    window: float | None = None, **sizes: float,
+    window: float | None = None, software: Sequence[Band] = (), **sizes: float,
 ) -> KernelResult:  # fmt: skip
     """How long one kernel takes on a chip, what bounds it, and how sure that is.
 
@@ -116,6 +120,7 @@ def kernel(
         per: "chip" or "die".
         graph: replayed from a graph; False adds the host's launch.
         causal, window: of attention.
+        software: p10, p50 and p90 of a factor on the times of each chip, for software of another date than the measured.
         sizes: the operation's sizes (m, n, k ...).
 
     Raises:
@@ -124,8 +129,16 @@ def kernel(
     if operation not in OPERATIONS:
         raise InputError(unknown("operation", operation, list(OPERATIONS)))
     _check(operation, sizes)
-    machines = [accelerator(c, stack=stack, per="die" if per == "die" else "chip") for c in (chip, against) if c]
-    rows = tuple(_on(acc, operation, dtype, weight_dtype, kv_dtype, graph, causal, window, sizes) for acc in machines)
+    asked = [c for c in (chip, against) if c]
+    bands = list(software) or [SAME] * len(asked)
+    machines = [
+        accelerator(c, stack=stack, per="die" if per == "die" else "chip", slowdown=band[1])
+        for c, band in zip(asked, bands, strict=True)
+    ]
+    rows = tuple(
+        _on(acc, operation, dtype, weight_dtype, kv_dtype, graph, causal, window, sizes, band)
+        for acc, band in zip(machines, bands, strict=True)
+    )
     lines = (
         tuple(p for acc in machines for p in roofline(acc, dtype)) if operation not in ("memory", "quantise") else ()
     )
@@ -148,7 +161,7 @@ def _check(operation: str, sizes: dict[str, float]) -> None:
 
 def _on(
     acc: Accelerator, operation: str, dtype: str, weight_dtype: str | None, kv_dtype: str | None, graph: bool, causal: bool,
-    window: float | None, s: dict[str, float],
+    window: float | None, s: dict[str, float], band: Band,
 ) -> KernelOnChip:  # fmt: skip
     family, arithmetic = _FAMILY[operation], computed_in(dtype)
     cache = kv_dtype or dtype
@@ -178,10 +191,12 @@ def _on(
     else:
         time = quantise_time(acc, s["elements"])
     flops, traffic = work(operation, dtype, weight_dtype, cache, causal, window, s)
-    return _row(acc, acc.fit(family, arithmetic), float(time), flops, traffic, arithmetic)
+    return _row(acc, acc.fit(family, arithmetic), float(time), flops, traffic, arithmetic, band)
 
 
-def _row(acc: Accelerator, fit: FamilyFit, seconds: float, flops: float, traffic: float, dtype: str) -> KernelOnChip:
+def _row(
+    acc: Accelerator, fit: FamilyFit, seconds: float, flops: float, traffic: float, dtype: str, band: Band
+) -> KernelOnChip:
     peak = float(acc.peak(dtype)) if flops else math.nan
     bandwidth = float(acc.hbm_bytes_per_s)
     floor = getattr(fit.values, "floor", 0.0)
@@ -190,8 +205,10 @@ def _row(acc: Accelerator, fit: FamilyFit, seconds: float, flops: float, traffic
         "memory": traffic / bandwidth / seconds,
         "latency": floor / seconds,
     }
+    low = math.hypot(min(fit.low, 0.0), math.log(band[1] / band[0]))
+    high = math.hypot(max(fit.high, 0.0), math.log(band[2] / band[1]))
     return KernelOnChip(
-        acc.id, acc.name, seconds, seconds * math.exp(min(fit.low, 0.0)), seconds * math.exp(max(fit.high, 0.0)),
+        acc.id, acc.name, seconds, seconds * math.exp(-low), seconds * math.exp(high),
         max(shares, key=lambda k: shares[k]), flops, traffic, flops / seconds, traffic / seconds, shares["compute"],
         shares["memory"], fit.basis, fit.card,
     )  # fmt: skip

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from wafer2token.cli.output import emit, formats
 
+if TYPE_CHECKING:
+    from wafer2token.study.software import SoftwareOfADate
+
+WORKLOADS = ("serving", "dense_training", "moe_training", "reinforcement_learning")
 _OPERATIONS = ("gemm", "grouped_gemm", "prefill", "decode", "mla_decode", "memory", "quantise")
 _COUNTS = {
     "m": "Rows (tokens) of a product.",
@@ -53,10 +59,16 @@ def _counts(command: Any) -> Any:
 @click.option(
     "--roofline", is_flag=True, help="The chip's roofline instead: attainable rate over arithmetic intensity."
 )
+@click.option(
+    "--software-date", type=click.DateTime(["%Y-%m-%d"]), help="Software of this date instead of the measured or mature one."
+)
+@click.option("--workload", type=click.Choice(WORKLOADS), default="serving", show_default=True, help="Whose software (--software-date).")
+@click.option("--since", type=click.DateTime(["%Y-%m-%d"]), help="When its software began; the chip's first shipment if left out.")
 @formats
 def command(
     operation: str, chip: str, size: str | None, dtype: str, weight_dtype: str | None, kv_dtype: str | None, window: float | None,
-    full: bool, eager: bool, stack: str | None, per: str, against: str | None, roofline: bool, fmt: str | None, **counts: float | None,
+    full: bool, eager: bool, stack: str | None, per: str, against: str | None, roofline: bool, software_date: datetime | None,
+    workload: str, since: datetime | None, fmt: str | None, **counts: float | None,
 ) -> None:  # fmt: skip
     """How long one kernel takes on a chip, what bounds it, and how sure that is.
 
@@ -64,6 +76,7 @@ def command(
       w2t kernel gemm h100_sxm -m 4096 -n 8192 -k 8192 --against 910C
       w2t kernel decode 910C --batch 64 --kv-len 4096 --heads 64 --kv-heads 8 --head-dim 128
       w2t kernel memory h20 --bytes "1 GB"
+      w2t kernel gemm ascend_950dt -m 4096 -n 8192 -k 8192 --software-date 2027-03-01
     """
     from wafer2token.chip.verb import kernel
     from wafer2token.evidence.units import parse_quantity
@@ -71,9 +84,11 @@ def command(
     sizes = {name: value for name, value in counts.items() if value is not None}
     if size is not None:
         sizes["bytes"] = parse_quantity(size, "B", "--bytes")
+    dated = _dated([c for c in (chip, against) if c], software_date, workload, since)
     result = kernel(
-        operation, chip, against, dtype, weight_dtype, kv_dtype, stack, per, not eager, not full, window, **sizes
-    )
+        operation, chip, against, dtype, weight_dtype, kv_dtype, stack, per, not eager, not full, window,
+        [(s.p10, s.p50, s.p90) for s in dated], **sizes,
+    )  # fmt: skip
     if roofline:
         rows = [
             {"chip": p.chip, "intensity": p.intensity, "peak": p.peak, "reached": p.reached} for p in result.roofline
@@ -82,9 +97,25 @@ def command(
         emit(rows, heads, f"Roofline, {dtype}", fmt, document={"roofline": rows})
         return
     shown = [vars(c) for c in result.chips] if fmt == "csv" else [_shown(c) for c in result.chips]
-    note = "" if result.ratio is None else f"{result.chips[1].name} takes {result.ratio:.2f} times as long."
+    note = "" if result.ratio is None else f"{result.chips[1].name} takes {result.ratio:.2f} times as long. "
+    note += " ".join(
+        f"Software for {s.workload} on {s.chip} of {s.on}, begun {s.since}: {s.p50:.2f} times as long as "
+        f"{f'measured on {s.measured}' if s.measured else 'mature'} ({s.p10:.2f} - {s.p90:.2f}, {s.card})."
+        for s in dated
+    )
+    document = {**result.to_dict(), "software": [vars(s) for s in dated]}
     columns = list(vars(result.chips[0])) if fmt == "csv" else _COLUMNS
-    emit(shown, columns, f"{operation} {dtype}: {_text(sizes)}", fmt, result.to_dict(), note)
+    emit(shown, columns, f"{operation} {dtype}: {_text(sizes)}", fmt, document, note.strip())
+
+
+def _dated(
+    chips: Sequence[str], on: datetime | None, workload: str, since: datetime | None
+) -> list[SoftwareOfADate]:
+    if on is None:
+        return []
+    from wafer2token.study.software import software_of
+
+    return [software_of(c, on.date(), workload, since.date() if since else None) for c in chips]
 
 
 def _text(sizes: dict[str, float]) -> str:

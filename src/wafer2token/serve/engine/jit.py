@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -14,8 +15,6 @@ from numba.core.caching import FunctionCache
 from .notice import tell
 
 T = TypeVar("T", bound=Callable[..., Any])
-
-
 _KERNELS: list[Any] = []
 
 
@@ -44,9 +43,10 @@ def entry(function: T) -> T:
     compile_, keep = cast("Any", numba.njit), cast("Any", FunctionCache)
     compiled: Any = compile_(function, _nrt=False)
     if not _plain():
-        cache = keep(function)
-        cache._cache_file._source_stamp = _sources()
-        compiled._cache = cache
+        with suppress(RuntimeError):  # no folder can be written: compiled anew by every process
+            cache = keep(function)
+            cache._cache_file._source_stamp = _sources()
+            compiled._cache = cache
     result: T = compiled
     return result
 
