@@ -45,7 +45,13 @@ ATTENTION = ("id", "chip", "kind", "phase", "dtype", "kv_dtype", "batch", "q_len
              "causal", "window", "latency_us", "tflops", "software", "grade", "quality_flag", "source", "licence")  # fmt: skip
 COLLECTIVES = ("id", "system", "op", "ranks", "nodes", "scope", "message_bytes", "latency_us", "busbw_GBps", "algbw_GBps", "library",
                "grade", "quality_flag", "source", "licence", "block_bytes")  # fmt: skip
-PER_TABLE = {"gemm": 250, "grouped_gemm": 100, "attention_prefill": 120, "attention_decode": 120, "mla_decode": 80}
+PER_TABLE = {"gemm": 250, "grouped_gemm": 100, "attention_prefill": 120, "attention_decode": 120, "mla_decode": 60, "mla_prefill": 40,
+             "attention_index": 40, "linear_prefill": 40, "linear_decode": 30}  # fmt: skip
+NARROW = 50
+"""Rows of a table whose cache or arithmetic has 8 bits."""
+LEAST = 1000
+"""Rows below which the table of a kernel that a stack uses beside its own is left out."""
+KINDS = {"mla_decode": "mla", "mla_prefill": "mla", "attention_index": "sparse index", "linear_prefill": "delta rule", "linear_decode": "delta rule"}
 
 
 def main() -> None:
@@ -54,7 +60,7 @@ def main() -> None:
     parser.add_argument("--aiconfigurator")
     given = parser.parse_args()
     folder = package_data(given.aiconfigurator)
-    tables = [t for t in read(folder, experts=True) if not t.kv_dtype]
+    tables = list(read(folder, experts=True))
     write(SRC / "chip" / "data" / "gemm.csv.gz", GEMM, [*facts(given.facts / "gemm.csv"), *gemm_rows(tables), *expert_rows(tables)])
     write(
         SRC / "chip" / "data" / "attention.csv.gz",
@@ -75,7 +81,8 @@ def facts(file: Path) -> Iterable[dict[str, str]]:
 
 
 def held_out(table: KernelTable) -> KernelTable:
-    return table.halves()[1].thinned(PER_TABLE[table.family])
+    narrow = table.family.startswith("attention") and "fp8" in (table.dtype, table.kv_dtype)
+    return table.halves()[1].thinned(min(PER_TABLE[table.family], NARROW) if narrow else PER_TABLE[table.family])
 
 
 def origin(table: KernelTable) -> dict[str, str]:
@@ -106,12 +113,20 @@ def expert_rows(tables: Iterable[KernelTable]) -> Iterable[dict[str, str]]:
 
 def attention_rows(tables: Iterable[KernelTable]) -> Iterable[dict[str, str]]:
     names = {"batch": "batch", "q_len": "q_len", "kv_len": "kv_len", "heads": "heads_q", "kv_heads": "heads_kv", "qk_dim": "dim_qk", "v_dim": "dim_v", "window": "window"}  # fmt: skip
-    for table in (t for t in tables if t.family in ("attention_prefill", "attention_decode", "mla_decode")):
+    for table in (t for t in tables if t.family in PER_TABLE and "gemm" not in t.family):
+        if table.stack in ("triton", "flashinfer") and len(table) < LEAST:
+            continue
         rows = held_out(table)
-        phase = "prefill" if table.family.endswith("prefill") else "decode"
+        kind, phase = KINDS.get(table.family, "gqa"), "decode" if table.family.endswith("decode") else "prefill"
+        formats = "-".join(f for f in (table.dtype, table.kv_dtype) if f)
         for i in range(len(rows)):
-            shape = {theirs: f"{rows.columns[ours][i]:g}" if ours in rows.columns else "" for ours, theirs in names.items()}
-            yield {**origin(table), **shape, "id": f"aic-{table.chip}-{table.stack}-{'mla' if table.family.startswith('mla') else phase}-{i}", "kind": "mla" if table.family.startswith("mla") else "gqa", "phase": phase,
+            c = {k: float(v[i]) for k, v in rows.columns.items()}
+            if "ratio" in c:
+                c["kv_len"] = np.ceil(c["kv_len"] / c["ratio"])
+            c = {"kv_len": c["q_len"], "kv_heads": c["heads"] if kind == "delta rule" else 1.0, "v_dim": c["qk_dim"], **c}
+            shape = {theirs: f"{c[ours]:g}" for ours, theirs in names.items() if ours in c}
+            yield {**origin(table), **shape, "dtype": table.dtype or "bf16", "kv_dtype": table.kv_dtype, "kind": kind, "phase": phase,
+                   "id": f"aic-{table.chip}-{table.stack}-{table.version}-{table.family}-{formats}-{i}",
                    "causal": str(phase == "prefill"), "latency_us": f"{rows.seconds[i] * 1e6:.5g}"}  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from wafer2token.catalog.loader import parse
 from wafer2token.chip import accelerator, matmul_time
 from wafer2token.chip.calibration.aiconfigurator import read as read_package
 from wafer2token.chip.calibration.fitting import SEARCH, fit_tables, using
-from wafer2token.chip.calibration.others import read_msmodeling, read_vidur
+from wafer2token.chip.calibration.others import read_msmodeling, read_vidur, read_vidur_streams
 from wafer2token.chip.calibration.tables import KernelTable
 from wafer2token.evidence.errors import InputError
 from wafer2token.evidence.fitting import quantiles_80, search
@@ -110,6 +110,23 @@ def test_vidur_profiles_are_read(tmp_path):
     assert table.columns["n"].tolist() == [(32 + 16) / 2 * 128, 4096]
     assert table.columns["k"].tolist() == [4096, 7168]
     assert table.seconds.tolist() == pytest.approx([2e-5, 3e-5])
+
+
+def test_vidur_streams_are_read_by_the_bytes_they_move(tmp_path):
+    file = tmp_path / "mlp.csv"
+    names = ("emb", "input_layernorm", "attn_rope", "mlp_act", "add")
+    file.write_text(
+        "n_head,n_kv_head,n_embd,n_expanded_embd,num_tensor_parallel_workers,use_gated_mlp,num_tokens,"
+        + ",".join(f"time_stats.{n}.median" for n in names)
+        + "\n64,8,8192,28672,1,True,4096,0.247,0.124,0.1,0.361,0.062\n"
+    )
+    table = read_vidur_streams(file, "h100_sxm")
+    tokens = 4096 * 2
+    assert table.columns["bytes"].tolist() == [tokens * n for n in (2 * 8192, 2 * 8192, 2 * 72 * 128, 3 * 28672, 3 * 8192)]
+    reached = table.columns["bytes"] / table.seconds
+    assert (reached < 3.35e12).all()
+    (tmp_path / "empty.csv").write_text("num_tokens\n1\n")
+    assert read_vidur_streams(tmp_path / "empty.csv", "h100_sxm") is None
 
 
 def test_msmodeling_tables_are_read_and_pointers_are_not(tmp_path):

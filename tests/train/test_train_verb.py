@@ -111,6 +111,7 @@ def test_the_answer_carries_its_inputs_and_its_frontier():
     assert {"seed", "samples", "tokens", "chips", "imbalance", "precision"} <= set(row)
     assert row["seed"] == 7
     assert {64, 32, 16, 8} <= {p["ranks"] for p in row["pareto"]}
+    assert len({(p["plan"], p["ranks"]) for p in row["pareto"]}) == len(row["pareto"])
     assert row["best"][0]["against_best_s"]["compute"] == 0
     for plan in row["best"][1:]:
         assert sum(plan["against_best_s"].values()) == pytest.approx(
@@ -131,6 +132,36 @@ def test_zero_tokens_and_no_chips_are_refused_together():
     with pytest.raises(InputError) as caught:
         train("llama_3_1_8b", "dgx_h100", 0, 0)
     assert len(caught.value.problems) == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"seq_len": 0}, "at least 1"),
+        ({"global_batch": 0}, "at least 1"),
+        ({"samples": 0}, "needs samples"),
+        ({"dtype": "int3"}, "number format"),
+        ({"plan": "tp=3"}, "32 heads"),
+        ({"plan": "pp=64"}, "more than the 32 layers"),
+        ({"plan": "tp=8,pp=8,vpp=16"}, "128"),
+        ({"plan": "vpp=2"}, "chunks need a pipeline"),
+        ({"plan": "ep=8"}, "no experts"),
+        ({"plan": "tp=8,cp=8,context=all_to_all"}, "all-to-all"),
+        ({"plan": "pp=4,schedule=dualpipe", "global_batch": 64}, "twice as many micro-batches"),
+        ({"plan": "nofile.sh"}, "cannot read the plan"),
+    ],
+)
+def test_what_cannot_be_asked_is_said(options, said):
+    with pytest.raises(InputError, match=said):
+        train("llama_3_1_8b", "dgx_h100", 64, 1e12, **{"samples": None, "seq_len": 4096, "global_batch": 512} | options)
+
+
+def test_every_problem_of_a_plan_at_once():
+    with pytest.raises(InputError) as caught:
+        train(
+            "llama_3_1_8b", "dgx_h100", 64, 1e12, plan="tp=3,pp=64,ep=8", samples=None, seq_len=4096, global_batch=512
+        )
+    assert len(caught.value.problems) >= 4
 
 
 def test_same_seed_same_answer_and_point_is_the_centre():

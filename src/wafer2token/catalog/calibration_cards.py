@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 
-_TIMES = frozenset({"floor", "cast_floor", "reduction", "eager", "replay", "launch", "hop", "knee", "doubling", "per_block", "dispatch_launch", "combine_launch", "exchange_launch", "exchange_hop", "exchange_knee", "switch_latency", "latency"})  # fmt: skip
+_TIMES = frozenset({"floor", "cast_floor", "start", "token", "beat", "reduction", "regroup", "eager", "replay", "launch", "hop", "knee", "doubling", "per_block", "dispatch_launch", "combine_launch", "exchange_launch", "exchange_hop", "exchange_knee", "switch_latency", "latency"})  # fmt: skip
 _RATES = frozenset({"cache"})
 _SIZES: frozenset[str] = frozenset()
 

@@ -9,8 +9,9 @@ from functools import cache, lru_cache
 from typing import Any
 
 from wafer2token.catalog import all_cards
-from wafer2token.chip.attention import DecodeFit, PrefillFit
+from wafer2token.chip.attention import DecodeFit, IndexFit, PrefillFit
 from wafer2token.chip.matmul import MatmulFit
+from wafer2token.chip.recurrent import RecurrentFit
 from wafer2token.chip.streaming import BackwardFit, HostFit, StreamFit
 from wafer2token.chip.transfer import REFERENCE, Traits, transferred, uncast
 from wafer2token.evidence.errors import EvidenceError, InputError, unknown
@@ -20,18 +21,23 @@ FAMILIES: dict[str, type[Any]] = {
     "grouped_gemm": MatmulFit,
     "attention_prefill": PrefillFit,
     "attention_decode": DecodeFit,
+    "attention_decode_vector": DecodeFit,
     "mla_prefill": PrefillFit,
     "mla_decode": DecodeFit,
+    "attention_index": IndexFit,
     "attention_backward": BackwardFit,
+    "linear_prefill": RecurrentFit,
+    "linear_decode": StreamFit,
     "memory": StreamFit,
     "quantise": StreamFit,
     "host": HostFit,
 }
 """Kernel family -> the class of its parameters."""
 
-_STANDS_IN = {"grouped_gemm": "gemm", "mla_prefill": "attention_prefill", "mla_decode": "attention_decode", "quantise": "memory", "memory": "quantise"}  # fmt: skip
+_STANDS_IN = {"grouped_gemm": "gemm", "mla_prefill": "attention_prefill", "mla_decode": "attention_decode", "attention_decode_vector": "attention_decode", "quantise": "memory", "memory": "quantise", "linear_decode": "memory"}  # fmt: skip
 _DTYPE_STANDS_IN = {"fp16": "bf16", "tf32": "bf16", "fp32": "bf16", "fp8": "bf16", "int8": "bf16", "fp4": "fp8", "int4": "int8"}  # fmt: skip
 _SIXTEEN = ("bf16", "fp16")
+_PRODUCTS = frozenset({"gemm", "grouped_gemm"})
 SMALLEST_TILE = 16.0
 """Rows of the smallest matrix instruction for 16-bit formats (mma.m16n8k16, the 16 x 16 x 16 cube)."""
 _STATED = math.log(1.5)
@@ -250,8 +256,21 @@ def _class_card(kind: str, family: str, dtype: str, stack: str | None = None) ->
     return general if chosen is None or (stack == LIBRARY and general is not None and general.stack == LIBRARY) else chosen
 
 
+def attention_format(dtype: str, cache: str) -> str:
+    """The data type under which attention is calibrated: the arithmetic's, with the cache's where it is narrower."""
+    return dtype if cache in (dtype, *_SIXTEEN) else f"{dtype}_{cache}"
+
+
 def _dtypes(dtype: str) -> tuple[str, ...]:
+    arithmetic, _, cache = dtype.partition("_")
     out = [dtype]
+    if cache:
+        out += [
+            f"{other}_{narrow}"
+            for narrow in dict.fromkeys((cache, "fp8"))
+            for other in dict.fromkeys((arithmetic, "bf16"))
+        ]
+        out.append(arithmetic)
     while out[-1] in _DTYPE_STANDS_IN:
         out.append(_DTYPE_STANDS_IN[out[-1]])
     return (*out, "")
@@ -273,6 +292,8 @@ def _table() -> dict[tuple[str, str, str, str], list[Any]]:
 def _card(subject: str, targets: tuple[str, ...], stack: str | None, family: str, dtype: str) -> Any:
     cards = [c for t in targets for c in _table().get((subject, t, family, dtype), [])]
     named = [c for c in cards if c.stack == stack]
+    if len(targets) > 1 and family not in _PRODUCTS:
+        return next(iter(sorted(named or cards, key=lambda c: (not c.default, -c.fit.points if c.fit else 0))), None)
     return next(iter(named or sorted(cards, key=lambda c: (not c.default, c.stack))), None)
 
 

@@ -10,10 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from wafer2token.catalog import get
-from wafer2token.chip.attention import TILE, decode_seconds, prefill_seconds
+from wafer2token.chip.attention import ANY_GROUP, DecodeFit, cache_tiles, decode_seconds, index_seconds, prefill_seconds
+from wafer2token.chip.fits import attention_format
 from wafer2token.chip.formats import stored_bytes
 from wafer2token.chip.machine import Accelerator, lead
 from wafer2token.chip.matmul import held_share, matmul_seconds
+from wafer2token.chip.recurrent import recurrent_seconds
 from wafer2token.chip.streaming import stream_seconds
 from wafer2token.evidence.errors import InputError, Problem, unknown
 
@@ -21,6 +23,14 @@ Array = npt.NDArray[np.float64]
 Floats = npt.ArrayLike
 BLOCK = 8192
 """Rows that are evaluated together: their intermediate arrays fit a core's cache."""
+VECTOR = "attention_decode_vector"
+"""Decode kernels without matrix units, which serve the groups of query heads that others leave out."""
+INDEX_FORMAT = "fp8"
+"""The data type in which kernels of a sparse index have been measured; its shares of peak serve the others."""
+PASSES = 7.0
+"""Operations per element of a state and token of a gated delta rule: decay, read by key, rank-one write, read by query."""
+SCORE_BYTES, STATE_BYTES = 4.0, 4.0
+"""Bytes of one score of a sparse index, and of one element of a recurrent state: both are kept in 32 bits."""
 WIDE_BYTES = 2.0
 """Bytes of one activation before it is cast to a narrow format."""
 OUTPUT_BYTES = 2.0
@@ -167,9 +177,9 @@ def attention_prefill_time(
     ndim = max(np.ndim(v) for v in (b, q, kv, h, hk, dq, dv, seen))
     act, cache = stored_bytes(dtype), stored_bytes(kv_dtype or dtype)
     traffic = b * (q * h * (dq + dv) * act + np.minimum(kv, seen + q) * hk * (dq + dv) * cache)
-    family = "mla_prefill" if mla else "attention_prefill"
+    family, kind = "mla_prefill" if mla else "attention_prefill", attention_format(dtype, kv_dtype or dtype)
     time = prefill_seconds(
-        acc.fit(family, dtype).values, b, q, kv, h, (dq + dv) / 2.0, traffic, seen, causal,
+        acc.fit(family, kind).values, b, q, kv, h, hk, (dq + dv) / 2.0, traffic, seen, causal,
         lead(acc.peak(dtype), ndim), lead(acc.hbm_bytes_per_s, ndim), acc.units,
     )  # fmt: skip
     if backward:
@@ -201,19 +211,93 @@ def attention_decode_time(
         positive(name, value)
         for name, value in (("batch", batch), ("q_len", q_len), ("heads", heads), ("kv_heads", kv_heads), ("qk_dim", qk_dim), ("v_dim", v_dim))
     )  # fmt: skip
-    seen = np.minimum(positive("kv_len", kv_len), _window(window))
-    ndim = max(np.ndim(v) for v in (b, q, seen, h, hk, dq, dv))
-    steps = np.maximum(np.ceil(seen / TILE) * TILE, TILE)
-    family = "mla_decode" if mla else "attention_decode"
-    fit = acc.fit(family, dtype).values
-    stored = dq if mla else dq + dv
-    traffic = b * (hk * steps * stored * stored_bytes(kv_dtype) + q * h * (dq + dv) * OUTPUT_BYTES)
-    flops = 2.0 * b * np.ceil(q * h / hk / fit.rows) * fit.rows * hk * steps * (dq + dv)
-    time = decode_seconds(
-        fit, flops, traffic, seen, b * hk, (dq + dv) / 2.0, lead(acc.peak(dtype), ndim), lead(acc.hbm_bytes_per_s, ndim),
-        acc.units,
-    )  # fmt: skip
+    kv, seen = positive("kv_len", kv_len), _window(window)
+    ndim = max(np.ndim(v) for v in (b, q, kv, seen, h, hk, dq, dv))
+    stored = (dq if mla else dq + dv) * stored_bytes(kv_dtype)
+    peak, bandwidth = lead(acc.peak(dtype), ndim), lead(acc.hbm_bytes_per_s, ndim)
+
+    def seconds(fit: DecodeFit, walks: Any) -> Array:
+        blocks = np.ceil(q * h / walks / fit.rows)
+        tiles = cache_tiles(fit, kv, seen)
+        traffic = b * (hk * np.minimum(kv, tiles * fit.step) * stored + q * h * (dq + dv) * OUTPUT_BYTES)
+        return decode_seconds(
+            fit, b * walks, tiles, fit.step * stored, blocks, 2.0 * fit.rows * fit.step * (dq + dv), traffic,
+            (b > 1) & (hk > 1) & (h > hk), peak, bandwidth, acc.units,
+        )  # fmt: skip
+
+    family, kind = "mla_decode" if mla else "attention_decode", attention_format(dtype, kv_dtype)
+    fit = acc.fit(family, kind).values
+    time = seconds(fit, hk)
+    if fit.group_most < ANY_GROUP:
+        vector, group = seconds(acc.fit(VECTOR, kind).values, h), h / hk
+        inside = np.minimum(time, vector) if fit.group_least > 1 else time
+        time = np.where((group < fit.group_least) | (group > fit.group_most), vector, inside)
     return _finished(acc, family, dtype, time, ndim, graph)
+
+
+def attention_index_time(
+    acc: Accelerator, batch: Floats, q_len: Floats, kv_len: Floats, heads: Floats, qk_dim: Floats, dtype: str = "fp8",
+    kv_dtype: str | None = None, graph: bool = True, ratio: Floats = 1,
+) -> Array:  # fmt: skip
+    """Time of the scores of a sparse index, later keys skipped [s]; arguments broadcast.
+
+    Args:
+        acc: the accelerator.
+        batch, q_len, kv_len: sequences, new tokens of each, and keys of each, at least ``q_len``.
+        heads, qk_dim: of the index.
+        dtype, kv_dtype: of the arithmetic and of the stored keys.
+        graph: as in `matmul_time`.
+        ratio: tokens that share one key.
+    """
+    b, q, h, d = (positive(name, value) for name, value in (("batch", batch), ("q_len", q_len), ("heads", heads), ("qk_dim", qk_dim)))  # fmt: skip
+    kv = np.maximum(positive("kv_len", kv_len), q)
+    every = positive("ratio", ratio)
+    ndim = max(np.ndim(v) for v in (b, q, kv, h, d, every))
+    pairs = b * q * (kv - (q - 1.0) / 2.0) / every
+    traffic = (
+        b * (kv / every * d * stored_bytes(kv_dtype or dtype) + q * h * d * stored_bytes(dtype)) + SCORE_BYTES * pairs
+    )
+    time = index_seconds(
+        acc.fit("attention_index", INDEX_FORMAT).values, 2.0 * pairs * h * d, traffic, lead(acc.peak(dtype), ndim),
+        lead(acc.hbm_bytes_per_s, ndim),
+    )  # fmt: skip
+    return _finished(acc, "attention_index", dtype, time, ndim, graph)
+
+
+def linear_attention_time(
+    acc: Accelerator, batch: Floats, q_len: Floats, heads: Floats, qk_dim: Floats, v_dim: Floats, dtype: str = "bf16",
+    graph: bool = True, passes: float = PASSES,
+) -> Array:  # fmt: skip
+    """Time of a gated delta rule, in chunks or token by token, whichever is faster [s]; arguments broadcast.
+
+    Args:
+        acc: the accelerator.
+        batch, q_len: sequences, and tokens of each.
+        heads: states per sequence (value heads).
+        qk_dim, v_dim: sizes of a state.
+        dtype: of queries, keys and values; the states are kept in 32 bits.
+        graph: as in `matmul_time`.
+        passes: operations per element of a state and token; recurrences without a delta rule have fewer.
+    """
+    b, q, h, dq, dv = (
+        positive(name, value)
+        for name, value in (("batch", batch), ("q_len", q_len), ("heads", heads), ("qk_dim", qk_dim), ("v_dim", v_dim))
+    )  # fmt: skip
+    ndim = max(np.ndim(v) for v in (b, q, h, dq, dv))
+    bandwidth = lead(acc.hbm_bytes_per_s, ndim)
+    states = 2.0 * STATE_BYTES * b * h * dq * dv
+    rows = 2.0 * b * h * (dq + dv) * stored_bytes(dtype)
+    chunks = recurrent_seconds(
+        acc.fit("linear_prefill", "bf16").values,
+        b * h,
+        q,
+        dq * dv * passes / PASSES,
+        states + q * rows,
+        bandwidth,
+        acc.units,
+    )
+    single = stream_seconds(acc.fit("linear_decode").values, q * (states + rows), q, bandwidth)
+    return _finished(acc, "linear_prefill", "bf16", np.minimum(chunks, single), ndim, graph)
 
 
 def memory_time(acc: Accelerator, bytes: Floats, ops: Floats = 1, graph: bool = True) -> Array:

@@ -90,7 +90,7 @@ class Accelerator:
             if key in self.fits:
                 return self._carried(self.fits[key], dtype)
         found = self._carried(family_fit(self.id, self.vendor, self.stack, family, dtype), dtype)
-        share = self.achieved.get(dtype, min(self.achieved.values(), default=1.0))
+        share = self.achieved.get(dtype.partition("_")[0], min(self.achieved.values(), default=1.0))
         return capped(found, share) if found.basis == "inherited" and share < 1.0 else found
 
     def _carried(self, fit: FamilyFit, dtype: str) -> FamilyFit:

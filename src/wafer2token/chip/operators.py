@@ -8,14 +8,16 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from wafer2token.chip.formats import computed_in, stored_bytes
+from wafer2token.chip.formats import computed_in
 from wafer2token.chip.kernels import (
+    PASSES,
     attention_decode_time,
+    attention_index_time,
     attention_prefill_time,
     grouped_matmul_time,
+    linear_attention_time,
     matmul_time,
     memory_time,
-    roofline_time,
 )
 from wafer2token.chip.machine import Accelerator
 from wafer2token.evidence.errors import InputError, unknown
@@ -87,27 +89,20 @@ def _decode(acc: Accelerator, op: Any, graph: bool) -> Array:
 
 def _index(acc: Accelerator, op: Any, graph: bool) -> Array:
     a = op.args
-    pairs = a["batch"] * np.asarray(a["q_len"]) * (np.asarray(a["kv_len"]) - (np.asarray(a["q_len"]) - 1) / 2.0)
-    pairs = pairs / a.get("ratio", 1)
-    keys = a["batch"] * np.asarray(a["kv_len"]) / a.get("ratio", 1) * a["qk_dim"] * stored_bytes(_cache(op))
-    queries = a["batch"] * np.asarray(a["q_len"]) * a["heads"] * a["qk_dim"] * stored_bytes(_dtype(op))
-    return roofline_time(acc, 2.0 * pairs * a["heads"] * a["qk_dim"], keys + queries, computed_in(_dtype(op)), graph)
+    return attention_index_time(
+        acc, a["batch"], _least_one(a["q_len"]), a["kv_len"], a["heads"], a["qk_dim"], computed_in(_dtype(op)), _cache(op),
+        graph, a.get("ratio", 1),
+    )  # fmt: skip
 
 
 def _linear(acc: Accelerator, op: Any, graph: bool) -> Array:
-    """Recurrent states, for which no kernel was measured: at the efficiency of matrix products.
-
-    Over many tokens, states are written out once per ``chunk`` and scores of a chunk are formed; backward makes them again.
-    """
+    """Recurrent states: gated delta rules as measured, others by their operations; backward makes the states again."""
     a = op.args
-    rows = a["batch"] * np.asarray(a["q_len"]) * a["heads"]
-    state, width = a["qk_dim"] * a["v_dim"], a["qk_dim"] + a["v_dim"]
-    chunk = a.get("chunk", 64)
-    states = np.maximum(rows / chunk, a["batch"] * np.asarray(a["heads"]))
-    traffic = rows * 2.0 * width * stored_bytes(_dtype(op)) + 8.0 * states * state
-    work = rows * (a.get("passes", 7) * state + np.where(np.asarray(a["q_len"]) > 1, chunk * width, 0.0))
-    times = 3.0 if getattr(op, "direction", "forward") == "backward" else 1.0
-    return roofline_time(acc, times * work, times * traffic, computed_in(_dtype(op)), graph)
+    time = linear_attention_time(
+        acc, a["batch"], _least_one(a["q_len"]), _least_one(a["heads"]), a["qk_dim"], a["v_dim"], _dtype(op), graph,
+        a.get("passes", PASSES),
+    )  # fmt: skip
+    return time * (3.0 if getattr(op, "direction", "forward") == "backward" else 1.0)
 
 
 def _streaming(acc: Accelerator, op: Any, graph: bool) -> Array:

@@ -23,8 +23,10 @@ _DTYPES = {"bfloat16": "bf16", "float16": "fp16", "half": "fp16", "fp8_block": "
 _WEIGHT_ONLY = {"w8a16": ("fp16", "int8"), "w4a16": ("fp16", "int4_g128")}
 _SOFTWARE = (("trt", "trtllm"), ("vllm", "vllm"), ("sglang", "sglang"), ("deepgemm", "deepgemm"), ("flashinfer", "flashinfer"),
              ("flashmla", "flashmla"), ("flashattention-3", "fa3"), ("fa3", "fa3"), ("flashattention-2", "fa2"), ("fa2", "fa2"),
-             ("cudnn", "cudnn"), ("catlass", "cann"), ("torch_npu", "cann"), ("cann", "cann"), ("ascendc", "cann"), ("tilelang", "cann"),
+             ("triton", "triton"), ("cudnn", "cudnn"), ("catlass", "cann"), ("torch_npu", "cann"), ("cann", "cann"), ("ascendc", "cann"), ("tilelang", "cann"),
              ("awq", "cann"), ("simumax", "torch"), ("pytorch", "torch"), ("torch", "torch"), ("hip", "rocm"), ("rocm", "rocm"))  # fmt: skip
+_OTHER_KINDS = {("delta rule", False): "linear_prefill", ("delta rule", True): "linear_decode", ("sparse index", False): "attention_index", ("sparse index", True): "attention_index"}  # fmt: skip
+"""Kind and whether it decodes -> the family of what stands beside attention in some models."""
 _NOT_MEASURED = ("derived", "capped_at_10x_roofline", "capped_or_derived_10x_roofline")
 
 
@@ -139,11 +141,12 @@ def _attention(raw: Mapping[str, str]) -> Row:
     if raw.get("window"):
         columns["window"] = float(raw["window"])
     causal = raw.get("causal", "").lower() not in ("false", "0", "no", "")
-    latent = "mla" in kind or (
-        columns["kv_heads"] == 1 and columns["qk_dim"] > 2 * 128 and columns["qk_dim"] > columns["v_dim"]
-    )
+    wide = columns["kv_heads"] == 1 and columns["qk_dim"] > 2 * 128 and columns["qk_dim"] > columns["v_dim"]
+    latent = "mla" in kind or wide
     decode = "decode" in phase
-    family = ("mla_" if latent else "attention_") + ("decode" if decode or latent else "prefill")
+    family = _OTHER_KINDS.get((kind, decode)) or ("mla_" if latent else "attention_") + (
+        "decode" if decode or wide else "prefill"
+    )
     dtype, _ = _formats(raw.get("dtype", ""))
     cache = raw.get("kv_dtype", "")
     seconds = _seconds(raw, _attention_flops(columns, causal, direction))

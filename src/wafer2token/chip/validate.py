@@ -10,13 +10,17 @@ import numpy as np
 import numpy.typing as npt
 
 from wafer2token.catalog import get
-from wafer2token.chip.fits import FamilyFit, stacks
+from wafer2token.chip.fits import FamilyFit, attention_format, stacks
 from wafer2token.chip.formats import stored_bytes
 from wafer2token.chip.kernels import (
     OUTPUT_BYTES,
+    SCORE_BYTES,
+    STATE_BYTES,
     attention_decode_time,
+    attention_index_time,
     attention_prefill_time,
     experts_time,
+    linear_attention_time,
     matmul_time,
 )
 from wafer2token.chip.machine import Accelerator, accelerator
@@ -73,7 +77,9 @@ def _predicted(rows: Sequence[Row]) -> list[Point]:
     acc = accelerator(first.chip, stack=stack, per="die" if first.per == "die" else "chip")
     columns = {name: np.array([float((r.columns or {})[name]) for r in rows]) for name in first.columns or {}}
     time = row_times(acc, first, columns)
-    fit = acc.fit(first.family, first.dtype)
+    attends = first.family.startswith(("attention", "mla"))
+    kind = attention_format(first.dtype, first.kv_dtype or first.dtype) if attends else first.dtype
+    fit = acc.fit(first.family, kind)
     low, high = interval(fit, first.stack)
     base = baseline_times(acc, first, columns)
     return [
@@ -116,6 +122,10 @@ def _forward(acc: Accelerator, row: Row, columns: Mapping[str, Array], backward:
         )
     if row.family == "grouped_gemm":
         return experts_time(acc, c, row.dtype, row.weight_dtype or None)
+    if row.family == "attention_index":
+        return attention_index_time(acc, c["batch"], c["q_len"], c["kv_len"], c["heads"], c["qk_dim"], row.dtype)
+    if row.family.startswith("linear"):
+        return linear_attention_time(acc, c["batch"], c["q_len"], c["heads"], c["qk_dim"], c["v_dim"], row.dtype)
     window = c.pop("window", None)
     seen = None if window is None else np.where(window > 0, window, np.inf)
     cache, mla = row.kv_dtype or row.dtype, row.family.startswith("mla")
@@ -146,6 +156,15 @@ def _work(row: Row, c: Mapping[str, Array]) -> tuple[Array, Array]:
         down = c["down_k"] if "down_k" in c else np.zeros(())
         traffic = many * (act * m * (c["k"] + down) + weight * c["k"] * (c["n"] + down) + OUTPUT_BYTES * m * (c["n"] + c["k"] * (down > 0)))
         return 2.0 * many * m * (c["n"] + down) * c["k"], traffic
+    if row.family == "attention_index":
+        pairs = c["batch"] * c["q_len"] * (c["kv_len"] - (c["q_len"] - 1.0) / 2.0)
+        return 2.0 * pairs * c["heads"] * c["qk_dim"], SCORE_BYTES * pairs + c["batch"] * c["kv_len"] * c[
+            "qk_dim"
+        ] * act
+    if row.family.startswith("linear"):
+        states = c["batch"] * c["heads"] * c["qk_dim"] * c["v_dim"]
+        rows = c["batch"] * c["q_len"] * c["heads"]
+        return 7.0 * states * c["q_len"], 2.0 * STATE_BYTES * states + 2.0 * rows * (c["qk_dim"] + c["v_dim"]) * act
     window = c.get("window", np.zeros(()))
     keys = np.where(window > 0, np.minimum(c["kv_len"], window), c["kv_len"])
     pairs = c["q_len"] * keys * (0.5 if row.causal and row.family.endswith("prefill") else 1.0)
@@ -158,7 +177,8 @@ def _work(row: Row, c: Mapping[str, Array]) -> tuple[Array, Array]:
 
 
 _LLM = (1024.0, 32768.0)
-_SHORT = {"attention_prefill": "prefill", "attention_decode": "decode", "mla_decode": "mla"}
+_SHORT = {"attention_prefill": "prefill", "attention_decode": "decode", "mla_decode": "mla", "mla_prefill": "mla prefill",
+          "attention_index": "sparse index", "linear_prefill": "delta rule", "linear_decode": "delta rule, decode"}  # fmt: skip
 
 
 def _group(row: Row) -> str:
@@ -172,6 +192,34 @@ def _tags(row: Row, fit: FamilyFit) -> tuple[str, ...]:
     c = row.columns or {}
     name = _SHORT.get(row.family, row.family)
     tags = [name, f"{name}, {fit.basis}"]
+    if row.family != "gemm" and row.stack:
+        tags.append(
+            f"{name} {row.chip} {row.stack}"
+            + (f", {row.kv_dtype} cache" if row.kv_dtype not in ("", row.dtype) else "")
+        )
+    if row.family == "attention_decode":
+        tokens = c["batch"] * c["kv_len"]
+        tags.append(
+            "decode, "
+            + (
+                "up to 16 k tokens"
+                if tokens <= 2**14
+                else "to 256 k tokens"
+                if tokens <= 2**18
+                else "over 256 k tokens"
+            )
+        )
+    if row.family == "attention_prefill":
+        tags.append(
+            "prefill, "
+            + (
+                "up to 256 tokens"
+                if c["q_len"] <= 256
+                else "to 2 k tokens"
+                if c["q_len"] <= 2048
+                else "over 2 k tokens"
+            )
+        )
     if row.family == "gemm":
         tags.append(f"gemm {row.dtype}")
         llm = all(_LLM[0] <= c[k] <= _LLM[1] for k in ("n", "k"))

@@ -144,7 +144,7 @@ def _kernel_tables(
     package: str | None, points: Sequence[str], vidur: Sequence[str], msmodeling: str | None, experts: bool
 ) -> list[Any]:
     from wafer2token.chip.calibration import aiconfigurator as aic
-    from wafer2token.chip.calibration.others import read_msmodeling, read_vidur
+    from wafer2token.chip.calibration.others import read_msmodeling, read_vidur, read_vidur_streams
     from wafer2token.chip.points import as_tables, rows_of
     from wafer2token.evidence.tables import read_rows
 
@@ -153,7 +153,8 @@ def _kernel_tables(
         tables += as_tables(rows_of(read_rows(path)), source="kernel_measurements")
     for given in vidur:
         chip, path = _pair(given, "CHIP=FILE")
-        tables.append(read_vidur(Path(path), chip))
+        streams = read_vidur_streams(Path(path), chip)
+        tables += [read_vidur(Path(path), chip), *([streams] if streams else [])]
     if msmodeling is not None:
         tables += read_msmodeling(Path(msmodeling))
     return tables

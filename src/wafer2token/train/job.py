@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wafer2token.catalog import all_cards, get
-from wafer2token.evidence.errors import EvidenceError, InputError, Problem
+from wafer2token.evidence.errors import EvidenceError, InputError, Problem, unknown
 from wafer2token.train.calibration import Calibrated, calibrated, family_of, planner, stack_of, vendor_of
 from wafer2token.train.failures import DAY_S, availability, drawn, reliability_card
 from wafer2token.train.layer import gemm_dtype
@@ -17,6 +17,7 @@ from wafer2token.train.memory import Memory, StateBytes, memory, state_bytes
 from wafer2token.train.parse import Stated, settle
 from wafer2token.train.plan import Plan, PlanTable
 from wafer2token.train.search import price
+from wafer2token.train.spellings import PRECISIONS
 from wafer2token.train.step import StepTime
 from wafer2token.workload import ModelShape, train_flops_per_token
 
@@ -80,7 +81,9 @@ def settle_job(
         gradients = gradients or stated.later.get("gradients")
         moments = moments or stated.later.get("moments")
         global_batch = global_batch or stated_batch(stated, shape, chips * place.dies, place.node)
-    dtype = dtype or "bf16"
+    dtype = (dtype or "bf16").lower()
+    if dtype not in PRECISIONS:
+        raise InputError(unknown("number format", dtype, list(PRECISIONS), "--dtype"))
     length, batch, open_ends = open_batch(shape, chips, seq_len, global_batch)
     if stated is not None and stated.ignored:
         open_ends += (
@@ -123,8 +126,10 @@ def flops_per_token(shape: ModelShape, seq_len: int) -> dict[str, float]:
     }
 
 
-def check_job(chips: int, tokens: float, imbalance: float) -> None:
+def check_job(chips: int, tokens: float, imbalance: float, samples: int | None = None) -> None:
     problems = []
+    if samples is not None and samples < 1:
+        problems.append(Problem("an interval needs samples", "--samples", samples, "1 or more, or --point"))
     if chips < 1:
         problems.append(Problem("a job needs at least one chip", "--chips", chips))
     if not tokens > 0:
@@ -142,6 +147,12 @@ def open_batch(
 ) -> tuple[int, int, tuple[str, ...]]:
     """Sequence length and global batch, with what was assumed about them."""
     assumed: tuple[str, ...] = ()
+    if min(1 if seq_len is None else seq_len, 1 if global_batch is None else global_batch) < 1:
+        raise InputError(
+            Problem(
+                "sequence length and global batch are at least 1", "--seq-len, --global-batch", (seq_len, global_batch)
+            )
+        )
     if seq_len is None:
         seq_len = round(planner("seq_len"))
         assumed += (f"sequences of {seq_len} tokens",)
@@ -149,8 +160,6 @@ def open_batch(
         tokens_per_step = round(max(planner("step_tokens"), chips * planner("step_tokens_per_chip")))
         global_batch = round_batch(max(tokens_per_step // seq_len, 1), chips)
         assumed += (f"{global_batch} sequences per step ({global_batch * seq_len / 1e6:.1f}M tokens)",)
-    if seq_len < 1 or global_batch < 1:
-        raise InputError(Problem("sequence length and global batch are at least 1", got=(seq_len, global_batch)))
     return seq_len, global_batch, assumed
 
 

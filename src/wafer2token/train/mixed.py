@@ -138,7 +138,7 @@ def train_mixed(
         raise InputError(
             Problem("a mixed pipeline spans two pools of at least one chip", "--on", dict(pools), "A+B with chips N+M")
         )
-    check_job(sum(pools.values()), tokens, imbalance)
+    check_job(sum(pools.values()), tokens, imbalance, samples)
     shape = read_model(model)
     asked = [
         settle_job(

@@ -25,6 +25,7 @@ from wafer2token.train.spellings import (
     SPELLINGS,
     SWITCHES,
 )
+from wafer2token.workload import ModelShape
 
 WHERE = "--plan"
 INTEGERS = (
@@ -245,6 +246,33 @@ def settle(stated: Stated, layers: int, ranks: int, node: int) -> dict[str, Any]
     if problems:
         raise InputError(problems)
     return fields
+
+
+def why_illegal(fields: Mapping[str, Any], shape: ModelShape, seq_len: int) -> list[Problem]:
+    """Why a model cannot be cut as a plan says, with the nearest size that divides."""
+    tp, pp, cp, ep, vpp = (fields.get(name, 1) for name in ("tp", "pp", "cp", "ep", "vpp"))
+    heads, layers = shape.num_attention_heads, shape.num_hidden_layers + shape.num_nextn_predict_layers
+    problems = []
+    if heads % tp or shape.hidden_size % tp:
+        near = max(d for d in range(1, tp + 1) if heads % d == 0 and shape.hidden_size % d == 0)
+        problems.append(Problem(f"tp does not divide the {heads} heads", WHERE, tp, remedy=f"tp={near}"))
+    if pp * vpp > layers:
+        cut = f"{pp} stages" + (f" of {vpp} chunks" if vpp > 1 else "")
+        problems.append(Problem(f"{cut} are more than the {layers} layers", WHERE, pp * vpp, f"up to {layers}"))
+    if vpp > 1 and pp == 1:
+        problems.append(Problem("chunks need a pipeline", WHERE, f"vpp={vpp}", remedy="state pp"))
+    if ep > 1 and not shape.is_moe:
+        problems.append(Problem(f"{shape.id} has no experts to spread", WHERE, f"ep={ep}", remedy="leave ep out"))
+    elif shape.is_moe and shape.n_routed_experts % ep:
+        near = max(d for d in range(1, ep + 1) if shape.n_routed_experts % d == 0)
+        problems.append(
+            Problem(f"ep does not divide the {shape.n_routed_experts} experts", WHERE, ep, remedy=f"ep={near}")
+        )
+    if seq_len % cp:
+        problems.append(Problem(f"cp does not divide sequences of {seq_len} tokens", WHERE, cp))
+    if fields.get("context") == CONTEXT_KINDS.index("all_to_all") and heads % (tp * cp):
+        problems.append(Problem(f"all-to-all needs tp * cp to divide the {heads} heads", WHERE, tp * cp))
+    return problems
 
 
 def complete(fields: dict[str, Any], ranks: int, global_batch: int) -> Plan:

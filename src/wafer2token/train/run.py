@@ -10,12 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from wafer2token.chip import matmul_time
-from wafer2token.evidence.errors import InfeasibleError
+from wafer2token.evidence.errors import InfeasibleError, InputError
 from wafer2token.train.calibration import family_of
 from wafer2token.train.job import Asked, check_job, dense_peak, flops_per_token, life, peak_ratios, settle_job
 from wafer2token.train.layer import gemm_dtype
 from wafer2token.train.memory import GIB, heaviest_stage
-from wafer2token.train.parse import Stated, complete, read_plan, settle
+from wafer2token.train.parse import Stated, complete, read_plan, settle, why_illegal
 from wafer2token.train.plan import OFFLOADS, RECOMPUTE, Plan, PlanTable, table
 from wafer2token.train.search import Found, Space, search
 from wafer2token.train.step import parts_of_step, step_time
@@ -187,7 +187,7 @@ def train(
         InputError: unknown names, sizes that do not divide, zero tokens. InfeasibleError: nothing fits.
         EvidenceError: a chip without the rates that a step needs, or without any calibration, unless ``assume``.
     """
-    check_job(chips, tokens, imbalance)
+    check_job(chips, tokens, imbalance, samples)
     shape = read_model(model)
     stated = read_plan(plan) if isinstance(plan, str) else None
     asked = settle_job(
@@ -289,7 +289,13 @@ def _given(plan: Stated | Plan | str, asked: Asked) -> Plan:
     else:
         stated = read_plan(plan) if isinstance(plan, str) else plan
         fields = settle(stated, asked.shape.num_hidden_layers, asked.ranks, asked.place.node)
-        chosen = complete(fields | {"precision": asked.dtype}, asked.ranks, asked.global_batch)
+        problems = why_illegal(fields, asked.shape, asked.seq_len)
+        try:
+            chosen = complete(fields | {"precision": asked.dtype}, asked.ranks, asked.global_batch)
+        except InputError as error:
+            raise InputError(problems + list(error.problems)) from None
+        if problems:
+            raise InputError(problems)
     need, room = float(asked.bytes_of(chosen).total), asked.place.memory_bytes
     if need > room:
         stage = heaviest_stage(asked.shape, chosen, asked.seq_len, asked.state, not asked.how.software.fused_attention)
@@ -360,6 +366,7 @@ def _distinct(results: list[PlanResult], top: int) -> list[PlanResult]:
 
 def _pareto(results: list[PlanResult]) -> list[PlanResult]:
     """Plans that no other beats in time, memory and chips, most chips and fastest first."""
+    results = list({r.plan: r for r in results}.values())
     rows = np.array([(r.step_time_s, r.memory_bytes, float(r.plan.ranks)) for r in results])
     no_worse = (rows[:, None, :] <= rows[None, :, :] * (1 + 1e-9)).all(axis=2)
     better = no_worse & (rows[:, None, :] < rows[None, :, :] * (1 - 1e-9)).any(axis=2)

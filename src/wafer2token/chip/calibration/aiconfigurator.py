@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from wafer2token.catalog import get
 from wafer2token.chip.calibration.tables import KernelTable
+from wafer2token.chip.calibration.warm import cold
 from wafer2token.chip.formats import stored_bytes
 from wafer2token.evidence.errors import InputError, Problem
 
@@ -28,6 +29,12 @@ CHIPS = {
 """Folder of the package -> chip id."""
 SHORTEST_PREFILL = 16
 """Prompts below this run as decode; their rows say nothing of prefill kernels."""
+WIDEST_HEAD = 256
+"""Head sizes above this have kernels of their own, which no model here uses outside latent attention."""
+INDEX_HEADS = {"glm5": 32.0, "dsv4_paged": 64.0}
+"""Heads of the sparse index of the models in the package's tables (their config.json)."""
+INDEX_HEAD = 128.0
+_LIBRARIES = ("flashinfer",)
 DTYPES = {"bfloat16": "bf16", "float16": "fp16", "half": "fp16", "fp8": "fp8", "nvfp4": "fp4", "int8": "int8"}
 """The package's data types that mean the same here; the others (block-scaled, weight-only) are left out."""
 
@@ -73,7 +80,7 @@ def read(folder: Path, experts: bool = False) -> Iterator[KernelTable]:
             for stack_folder in sorted((folder / name / family).glob("*")):
                 versions = sorted({f.parent for f in stack_folder.glob("*/*.parquet")}, key=_version)
                 if versions and stack_folder.name in ("vllm", "trtllm", "sglang"):
-                    yield from reader(chip, stack_folder.name, versions[-1])
+                    yield from (rows for t in reader(chip, stack_folder.name, versions[-1]) if len(rows := cold(t)))
 
 
 def _version(folder: Path) -> tuple[int, ...]:
@@ -134,22 +141,39 @@ def _seconds(data: Mapping[str, npt.NDArray[Any]], keep: npt.NDArray[np.bool_]) 
 
 
 def _attention(chip: str, stack: str, folder: Path) -> Iterator[KernelTable]:
+    """Attention of grouped heads, a table per arithmetic, cache and kernel.
+
+    Where a stack uses several kernels, the one with most rows speaks for it; the rows of the others are those of the
+    kernel's own library (`_LIBRARIES`), whichever stack called it; portable Triton kernels stay out.
+    """
     for family, file in (("attention_prefill", "context"), ("attention_decode", "generation")):
         data = _columns(folder / f"{file}_attention_perf.parquet")
         if not data:
             continue
-        for cache_theirs, cache in (("bfloat16", "bf16"), ("fp8", "fp8")):
-            keep = (data["attn_dtype"] == "bfloat16") & (data["kv_cache_dtype"] == cache_theirs)
-            keep &= data["head_dim"].astype(float) <= 256
-            if family == "attention_prefill":
-                keep &= data["isl"].astype(float) >= SHORTEST_PREFILL
-            if keep.any():
-                yield _attention_table(chip, stack, folder.name, family, data, keep, cache)
+        sane = data["head_dim"].astype(float) <= WIDEST_HEAD
+        if family == "attention_prefill":
+            sane &= data["isl"].astype(float) >= SHORTEST_PREFILL
+        kernels = np.array([str(k) for k in data["kernel_source"]])
+        names, counts = np.unique(kernels, return_counts=True)
+        library = {n: stack if n == names[counts.argmax()] else _library(str(n), stack) for n in names}
+        for theirs, dtype in (("bfloat16", "bf16"), ("fp8", "fp8")):
+            for cache_theirs, cache in (("bfloat16", "bf16"), ("fp8", "fp8")):
+                keep = sane & (data["attn_dtype"] == theirs) & (data["kv_cache_dtype"] == cache_theirs)
+                for name in np.unique(kernels[keep]):
+                    rows = keep & (kernels == name)
+                    if library[name]:
+                        yield _attention_table(chip, library[name], folder.name, family, data, rows, dtype, cache)
+
+
+def _library(kernel: str, stack: str) -> str:
+    """The library that a kernel belongs to, as a stack; the stack itself where the kernel is one of its own."""
+    found = next((name for name in _LIBRARIES if name in kernel), "")
+    return found if found else stack if kernel.startswith("torch_flow") else ""
 
 
 def _attention_table(
     chip: str, stack: str, version: str, family: str, data: Mapping[str, npt.NDArray[Any]],
-    keep: npt.NDArray[np.bool_], cache: str,
+    keep: npt.NDArray[np.bool_], dtype: str, cache: str,
 ) -> KernelTable:  # fmt: skip
     raw = _floats(data, {"batch": "batch_size", "isl": "isl", "heads": "num_heads", "kv_heads": "num_key_value_heads", "dim": "head_dim", "step": "step"}, keep)  # fmt: skip
     window = data["window_size"][keep].astype(float) if "window_size" in data else np.zeros(len(raw["isl"]))
@@ -164,8 +188,8 @@ def _attention_table(
         "window": window,
     }
     return KernelTable(
-        chip, stack, version, family, "bf16", columns, _seconds(data, keep), SOURCE,
-        kv_dtype=cache if cache != "bf16" else "",
+        chip, stack, version, family, dtype, columns, _seconds(data, keep), SOURCE,
+        kv_dtype=cache if cache != dtype else "",
     )  # fmt: skip
 
 
@@ -185,19 +209,56 @@ def _latent(chip: str, stack: str, folder: Path) -> Iterator[KernelTable]:
         data = _columns(folder / f"{file}_perf.parquet")
         if not data:
             continue
-        keep = (data["mla_dtype"] == "bfloat16") & (data["kv_cache_dtype"] == "bfloat16")
         decode = family == "mla_decode"
-        if not decode:
-            keep &= data["isl"].astype(float) >= SHORTEST_PREFILL
-        raw = _floats(data, {"batch": "batch_size", "isl": "isl", "heads": "num_heads", "step": "step"}, keep)
-        even = np.ones(len(raw["isl"]))
-        columns = {
-            "batch": raw["batch"], "q_len": raw["isl"], "kv_len": raw["isl"] + raw["step"], "heads": raw["heads"],
-            "kv_heads": even if decode else raw["heads"], "qk_dim": even * (576.0 if decode else 192.0),
-            "v_dim": even * (512.0 if decode else 128.0),
-        }  # fmt: skip
+        for cache_theirs, cache in (("bfloat16", ""), ("fp8", "fp8")):
+            keep = (data["mla_dtype"] == "bfloat16") & (data["kv_cache_dtype"] == cache_theirs)
+            if not decode:
+                keep &= data["isl"].astype(float) >= SHORTEST_PREFILL
+            raw = _floats(data, {"batch": "batch_size", "isl": "isl", "heads": "num_heads", "step": "step"}, keep)
+            even = np.ones(len(raw["isl"]))
+            columns = {
+                "batch": raw["batch"], "q_len": raw["isl"], "kv_len": raw["isl"] + raw["step"], "heads": raw["heads"],
+                "kv_heads": even if decode else raw["heads"], "qk_dim": even * (576.0 if decode else 192.0),
+                "v_dim": even * (512.0 if decode else 128.0),
+            }  # fmt: skip
+            if keep.any():
+                times = _seconds(data, keep)
+                yield KernelTable(chip, stack, folder.name, family, "bf16", columns, times, SOURCE, kv_dtype=cache)
+
+
+def _recurrent(chip: str, stack: str, folder: Path) -> Iterator[KernelTable]:
+    """Gated delta rules: in chunks over prompts, token by token in decoding; their short convolutions stay out."""
+    data = _columns(folder / "gdn_perf.parquet")
+    if not data:
+        return
+    kernels = np.array([str(k) for k in data["kernel_source"]])
+    for family, phase, kernel in (
+        ("linear_prefill", "context", "chunk_"),
+        ("linear_decode", "generation", "fused_recurrent"),
+    ):
+        keep = (data["phase"] == phase) & np.char.startswith(kernels, kernel)
+        if family == "linear_prefill":
+            keep &= data["seq_len"].astype(float) >= SHORTEST_PREFILL
         if keep.any():
-            yield KernelTable(chip, stack, folder.name, family, "bf16", columns, _seconds(data, keep), SOURCE)
+            columns = _floats(data, {"batch": "batch_size", "q_len": "seq_len", "heads": "num_v_heads", "qk_dim": "head_k_dim", "v_dim": "head_v_dim"}, keep)  # fmt: skip
+            dtype = "bf16" if family == "linear_prefill" else ""
+            yield KernelTable(chip, stack, folder.name, family, dtype, columns, _seconds(data, keep), SOURCE)
+
+
+def _sparse_index(chip: str, stack: str, folder: Path) -> Iterator[KernelTable]:
+    """Scores of a sparse index: of whole prompts (GLM-5) and of the newest tokens over compressed keys (DeepSeek-V4)."""
+    for name, heads in INDEX_HEADS.items():
+        data = _columns(folder / f"{name}_mqa_logits_module_perf.parquet")
+        if not data:
+            continue
+        keep = data["isl"].astype(float) <= (SHORTEST_PREFILL if "paged" in name else np.inf)
+        raw = _floats(data, {"batch": "batch_size", "q_len": "isl", "step": "step", "ratio": "compress_ratio"}, keep)
+        even = np.ones(len(raw["batch"]))
+        columns = {
+            "batch": raw["batch"], "q_len": raw["q_len"], "heads": heads * even, "qk_dim": INDEX_HEAD * even,
+            "kv_len": raw["q_len"] + raw["step"], "ratio": raw["ratio"],
+        }  # fmt: skip
+        yield KernelTable(chip, stack, folder.name, "attention_index", "fp8", columns, _seconds(data, keep), SOURCE)
 
 
 def _experts(chip: str, stack: str, folder: Path) -> Iterator[KernelTable]:
@@ -236,4 +297,12 @@ def _expert_table(
     return KernelTable(chip, stack, version, "grouped_gemm", dtype, columns, _seconds(data, keep), SOURCE, cast=True)
 
 
-_READERS = {"gemm": _gemm, "attention": _attention, "mla": _latent, "moe": _experts, "quantize": _quantise}
+_READERS = {
+    "gemm": _gemm,
+    "attention": _attention,
+    "mla": _latent,
+    "moe": _experts,
+    "quantize": _quantise,
+    "linear_attention": _recurrent,
+    "sparse_attention": _sparse_index,
+}

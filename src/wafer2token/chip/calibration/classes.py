@@ -22,12 +22,16 @@ Report = Callable[[str], None]
 Grouped = dict[tuple[str, str, str, str], list[KernelTable]]
 _ROWS, _EVALUATIONS = 200, 1800
 """Rows per table and evaluations of a search over many chips."""
+_FEW_ROWS, _FEW_EVALUATIONS = 150, 900
+"""The same for the families beside matrix products, of which one chip per die is looked at."""
 _ANCHOR = "bf16"
 """The data type that most chips were measured in."""
 _ONE_DIE = 0.2
 """Systematic error, as a logarithm, where only one die was measured and none could be left out."""
 _CHECKED = 4000
 """Rows of each table on which a fit to other dies is checked."""
+_WORSE = 1.5
+"""Times the error of the anchor's class beyond which a data type has none of its own."""
 _WIDTHS = np.linspace(1.0, 2.5, 31)
 """Factors on the spread over the other dies of which the first is taken that holds what it says."""
 PRODUCTS = frozenset({"gemm", "grouped_gemm"})
@@ -79,6 +83,9 @@ def class_cards(
         residuals = left_out(tables)
         everything = _with_left_out(whole, residuals, tables)
         anchor = anchors.get(family) if len(dies(tables)) < 2 else everything
+        if family in anchors and everything.error > _WORSE * anchors[family].error:
+            report(f"class {family} {dtype}: not used, {everything.error:.1%} on a die left out; {_ANCHOR} speaks for it")
+            continue
         if anchor is None:
             anchor = everything
         elif anchor is not everything:
@@ -167,10 +174,13 @@ def _draft(name: str, result: Fitted, tables: Sequence[KernelTable], as_of: date
 
 def _fit(tables: Sequence[KernelTable], others: Mapping[str, float] | None = None) -> Fitted:
     """One parameter set over several chips, each die with the same weight; of products for the reference chip."""
-    of = REFERENCE if tables[0].family in PRODUCTS else None
     groups = dies(tables)
+    if tables[0].family not in PRODUCTS:
+        first = {min(t.chip for t in tables if t.chip in die) for die in groups}
+        chosen = [t for t in tables if t.chip in first]
+        return fit_tables(chosen, rows=_FEW_ROWS, evaluations=_FEW_EVALUATIONS, others=others, screen=False)
     weights = [1.0 / sum(t.chip in die for t in tables) for t in tables for die in groups if t.chip in die]
-    return fit_tables(tables, rows=_ROWS, evaluations=_EVALUATIONS, others=others, of=of, weights=weights)
+    return fit_tables(tables, rows=_ROWS, evaluations=_EVALUATIONS, others=others, of=REFERENCE, weights=weights)
 
 
 def _between(a: float, b: float, weight: float) -> float:

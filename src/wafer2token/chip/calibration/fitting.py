@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
 from wafer2token.catalog.calibration_cards import Fitted
+from wafer2token.chip.attention import ANY_GROUP
 from wafer2token.chip.calibration.tables import KernelTable
 from wafer2token.chip.fits import CAST, FAMILIES, OPTIONAL, FamilyFit, fitted_names, parameter_values
 from wafer2token.chip.kernels import (
+    VECTOR,
     attention_decode_time,
+    attention_index_time,
     attention_prefill_time,
     experts_time,
+    linear_attention_time,
     matmul_time,
     memory_time,
     quantise_time,
 )
 from wafer2token.chip.machine import Accelerator, accelerator
+from wafer2token.chip.recurrent import RecurrentFit
+from wafer2token.chip.streaming import StreamFit
 from wafer2token.chip.transfer import Traits
 from wafer2token.evidence.fitting import Range, quantiles_80, search
 
@@ -39,43 +46,66 @@ _MATMUL: dict[str, Range] = {
     "sustained": (0.05, 0.9, 1.0),
     "cache": (5e9, 4e10, 5e11),
 }
-_CAST: dict[str, Range] = {"cast_floor": (0.0, 1e-6, 1e-4), "cast": (0.02, 0.7, 10.0), "cast_row": (1.0, 1000.0, 16384.0)}
+_CAST: dict[str, Range] = {
+    "cast_floor": (0.0, 1e-6, 1e-4),
+    "cast": (0.02, 0.7, 10.0),
+    "cast_row": (1.0, 1000.0, 16384.0),
+}
 _PREFILL: dict[str, Range] = {
     "floor": (0.0, 1e-5, 1e-3),
+    "start": (0.0, 3e-6, 1e-4),
     "compute": (0.02, 0.6, 1.0),
     "memory": (0.05, 0.6, 1.0),
-    "prologue": (0.0, 50.0, 4096.0),
     "imbalance": (0.0, 0.3, 1.0),
     "overlap": (1.0, 1.5, 20.0),
     "head_power": (0.0, 0.5, 2.0),
-    "wide_power": (0.0, 0.2, 1.0),
+    "wide_power": (-1.0, 0.2, 1.0),
+    "edge": (0.0, 64.0, 512.0),
 }
 _DECODE: dict[str, Range] = {
     "floor": (0.0, 1e-5, 1e-3),
-    "compute": (0.01, 0.3, 1.0),
-    "memory": (0.05, 0.8, 1.0),
+    "start": (0.0, 2e-6, 1e-4),
     "reduction": (0.0, 2e-6, 1e-4),
-    "overlap": (1.0, 2.0, 20.0),
+    "regroup": (0.0, 1e-6, 1e-4),
+    "beat": (0.0, 1e-7, 1e-5),
+    "compute": (0.3, 0.6, 1.0),
+    "memory": (0.05, 0.85, 1.0),
+    "share": (0.1, 1.5, 10.0),
+    "overlap": (1.0, 3.0, 20.0),
+    "quantisation": (0.0, 0.3, 1.0),
+    "spread": (1.0, 1.5, 16.0),
     "splits": (1.0, 30.0, 512.0),
-    "head_power": (0.0, 0.3, 2.0),
 }
 _IDENTIFIED = {
     "gemm": ("floor", "compute", "memory", "prologue"),
     "grouped_gemm": ("floor", "compute", "memory", "prologue"),
-    "attention_prefill": ("floor", "compute", "prologue"),
-    "mla_prefill": ("floor", "compute", "prologue"),
-    "attention_decode": ("floor", "memory", "compute"),
-    "mla_decode": ("floor", "memory", "compute"),
+    "attention_prefill": ("floor", "start", "compute"),
+    "mla_prefill": ("floor", "start", "compute"),
+    "attention_decode": ("floor", "start", "memory", "compute"),
+    "attention_decode_vector": ("floor", "start", "memory", "compute"),
+    "mla_decode": ("floor", "start", "memory", "compute"),
+    "attention_index": ("floor", "compute", "memory"),
+    "linear_prefill": ("floor", "token", "memory"),
+    "linear_decode": ("floor", "memory"),
     "memory": ("floor", "memory"),
     "quantise": ("floor", "memory"),
 }
 """Parameters that a small table can tell apart; the others then stay at the class's values."""
+_ANY = {"group_least": 1.0, "group_most": ANY_GROUP}
+_TILED = tuple(_ANY | {"rows": r, "step": s} for r in (16.0, 64.0) for s in (64.0, 128.0))
 _ALTERNATIVES: dict[str, tuple[dict[str, float], ...]] = {
-    "attention_decode": ({"rows": 16.0}, {"rows": 64.0}),
-    "mla_decode": ({"rows": 16.0}, {"rows": 64.0}),
     "grouped_gemm": ({"rows": 16.0},),
+    "attention_prefill": ({"packing": 0.0}, {"packing": 1.0}),
+    "mla_prefill": ({"packing": 0.0},),
+    "attention_decode": _TILED,
+    "attention_decode_vector": tuple(_ANY | {"rows": 1.0, "step": s} for s in (1.0, 16.0)),
+    "mla_decode": _TILED,
 }
 """Parameters that take one of a few values: each is tried."""
+_SCREENING = 5
+"""Alternatives are told apart by a search of so many times fewer evaluations."""
+_PLAIN = "bf16"
+"""The data type of rows whose family is not told apart by it."""
 SMALL_TABLE = 150
 SEARCH: dict[str, dict[str, Range]] = {
     "gemm": _MATMUL,
@@ -83,7 +113,22 @@ SEARCH: dict[str, dict[str, Range]] = {
     "attention_prefill": _PREFILL,
     "mla_prefill": _PREFILL,
     "attention_decode": _DECODE,
+    "attention_decode_vector": _DECODE,
     "mla_decode": _DECODE,
+    "attention_index": {
+        "floor": (0.0, 4e-6, 1e-4),
+        "compute": (0.02, 0.45, 1.0),
+        "memory": (0.05, 0.8, 1.0),
+        "overlap": (1.0, 2.0, 20.0),
+    },
+    "linear_prefill": {
+        "floor": (0.0, 1e-5, 1e-3),
+        "token": (1e-9, 5e-8, 1e-5),
+        "memory": (0.05, 0.8, 1.0),
+        "quantisation": (0.0, 0.8, 1.0),
+        "overlap": (1.0, 3.0, 20.0),
+    },
+    "linear_decode": {"floor": (0.0, 4e-6, 1e-4), "memory": (0.05, 0.8, 1.0)},
     "memory": {"floor": (0.0, 3e-6, 1e-4), "memory": (0.05, 0.8, 1.0)},
     "quantise": {"floor": (0.0, 3e-6, 1e-4), "memory": (0.05, 0.8, 1.0)},
 }
@@ -109,6 +154,14 @@ def predict(acc: Accelerator, table: KernelTable) -> Array:
         return memory_time(acc, c["bytes"])
     if table.family == "quantise":
         return quantise_time(acc, c["elements"])
+    if table.family == "attention_index":
+        return attention_index_time(
+            acc, c["batch"], c["q_len"], c["kv_len"], c["heads"], c["qk_dim"], table.dtype, ratio=c.get("ratio", 1.0)
+        )
+    if table.family.startswith("linear"):
+        return linear_attention_time(
+            acc, c["batch"], c["q_len"], c["heads"], c["qk_dim"], c["v_dim"], table.dtype or _PLAIN
+        )
     window = np.where(c["window"] > 0, c["window"], np.inf) if "window" in c else None
     cache = table.kv_dtype or table.dtype
     mla = table.family.startswith("mla")
@@ -126,6 +179,7 @@ def predict(acc: Accelerator, table: KernelTable) -> Array:
 def fit_tables(
     tables: Sequence[KernelTable], chips: Callable[[KernelTable], Accelerator] | None = None, rows: int = 2000,
     evaluations: int = 4000, others: Mapping[str, float] | None = None, hold_out: bool = True,
+    fixed: Mapping[str, float] | None = None, screen: bool = True,
     of: Traits | None = None, weights: Sequence[float] | None = None,
 ) -> Fitted:  # fmt: skip
     """One parameter set for some tables of one family.
@@ -139,6 +193,8 @@ def fit_tables(
         evaluations: of the loss.
         others: parameters to keep where the tables are too small to tell them apart.
         hold_out: hold half of the shapes out; False fits every row.
+        fixed: parameters that are known and not searched.
+        screen: try every value of parameters that take one of a few; False takes the first.
         of: traits that parameters of matrix products are stated for, where the tables are of several chips.
         weights: of the tables; equal when None.
     """
@@ -159,12 +215,15 @@ def fit_tables(
     if others is not None and small:
         space = {k: space[k] for k in _IDENTIFIED[family]}
         kept = {k: v for k, v in others.items() if k not in space}
-    trials = []
-    for fixed in _ALTERNATIVES.get(family, ({},)):
-        given = kept | fixed
-        found = given | search(lambda p, given=given: loss(given | dict(p)), space, evaluations)  # type: ignore[misc]
-        trials.append((loss(found), found))
-    best = min(trials, key=lambda t: t[0])[1]
+    alternatives = [kept | a | dict(fixed or {}) for a in _ALTERNATIVES.get(family, ({},))][: None if screen else 1]
+
+    def found(given: Mapping[str, float], budget: int) -> dict[str, float]:
+        return {**given, **search(lambda p: loss({**given, **p}), space, budget)}
+
+    if len(alternatives) > 1:
+        trials = [(loss(found(a, evaluations // _SCREENING)), i) for i, a in enumerate(alternatives)]
+        alternatives = [alternatives[min(trials)[1]]]
+    best = found(alternatives[0], evaluations)
     checked = [(chip(t), b if len(b) else a) for t, (a, b) in zip(tables, halves, strict=True)]
     residuals = [log_ratio(acc, table, best, of) for acc, table in checked]
     return Fitted(
@@ -177,13 +236,22 @@ def fit_tables(
     )  # fmt: skip
 
 
-def log_ratio(
-    acc: Accelerator, table: KernelTable, parameters: Mapping[str, float], of: Traits | None = None
-) -> Array:
+def log_ratio(acc: Accelerator, table: KernelTable, parameters: Mapping[str, float], of: Traits | None = None) -> Array:
     """ln(measured / predicted) of the rows of a table under parameters, stated for a chip of the traits ``of``."""
     if not table.cast:
         parameters = {k: v for k, v in parameters.items() if k not in CAST}
     return np.asarray(np.log(table.seconds / predict(using(acc, table.family, table.dtype, parameters, of), table)))
+
+
+_NEVER = 1e6
+_OUT_OF_THE_WAY = {
+    "linear_prefill": ("linear_decode", FamilyFit(StreamFit(_NEVER, 1.0), 0.0, 0.0, 0.0, "", "calibrated", "", "")),
+    "linear_decode": (
+        "linear_prefill",
+        FamilyFit(RecurrentFit(_NEVER, 0.0, 1.0, 0.0, 1.0), 0.0, 0.0, 0.0, "", "calibrated", "", ""),
+    ),
+}
+"""Linear attention takes the faster of two kernels: while one is fitted, the other takes for ever."""
 
 
 def using(
@@ -191,4 +259,10 @@ def using(
 ) -> Accelerator:
     """The accelerator with these parameters for one family."""
     values = parameter_values(FAMILIES[family], parameters)
-    return acc.with_fit(family, FamilyFit(values, 0.0, 0.0, 0.0, "", "calibrated", "", dtype, of))
+    fit = FamilyFit(values, 0.0, 0.0, 0.0, "", "calibrated", "", dtype, of)
+    if family.startswith("linear"):
+        return acc.with_fit(family, fit).with_fit(*_OUT_OF_THE_WAY[family])
+    if family != VECTOR:
+        return acc.with_fit(family, fit)
+    serves_none = replace(fit, values=replace(values, group_least=2.0 * ANY_GROUP, group_most=0.0))
+    return acc.with_fit(VECTOR, fit).with_fit("attention_decode", serves_none)

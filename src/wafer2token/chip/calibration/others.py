@@ -22,6 +22,15 @@ _VIDUR: dict[str, Callable[[Mapping[str, float]], tuple[float, float]]] = {
     "mlp_down_proj": lambda r: (r["n_embd"], r["n_expanded_embd"] / r["num_tensor_parallel_workers"]),
 }  # fmt: skip
 """Vidur's name of a product -> its columns and inner size, from the model's shape on the row."""
+_SIZES = (
+    "n_head",
+    "n_kv_head",
+    "n_embd",
+    "n_expanded_embd",
+    "num_tensor_parallel_workers",
+    "use_gated_mlp",
+    "num_tokens",
+)
 
 
 def read_vidur(path: Path, chip: str) -> KernelTable:
@@ -37,18 +46,7 @@ def read_vidur(path: Path, chip: str) -> KernelTable:
             time = row.get(f"time_stats.{name}.median")
             if time is None or time == "" or not float(time) > 0:
                 continue
-            sizes = {
-                key: _number(row, key)
-                for key in (
-                    "n_head",
-                    "n_kv_head",
-                    "n_embd",
-                    "n_expanded_embd",
-                    "num_tensor_parallel_workers",
-                    "use_gated_mlp",
-                    "num_tokens",
-                )
-            }
+            sizes = {key: _number(row, key) for key in _SIZES}
             columns, inner = shape(sizes)
             m.append(sizes["num_tokens"])
             n.append(columns)
@@ -58,6 +56,33 @@ def read_vidur(path: Path, chip: str) -> KernelTable:
         raise InputError(Problem("no matrix products", str(path), remedy="give the mlp profile of Vidur"))
     shapes: Mapping[str, Array] = {"m": np.array(m), "n": np.array(n), "k": np.array(k)}
     return KernelTable(chip, "torch", "Vidur", "gemm", "bf16", shapes, np.array(seconds), "vidur")
+
+
+_STREAMS: dict[str, Callable[[Mapping[str, float]], float]] = {
+    "emb": lambda r: 2.0 * r["n_embd"],
+    "input_layernorm": lambda r: 2.0 * r["n_embd"],
+    "post_attention_layernorm": lambda r: 2.0 * r["n_embd"],
+    "attn_rope": lambda r: 2.0 * (r["n_head"] + r["n_kv_head"]) / r["num_tensor_parallel_workers"] * (r["n_embd"] / r["n_head"]),
+    "mlp_act": lambda r: (3.0 if r["use_gated_mlp"] else 2.0) * r["n_expanded_embd"] / r["num_tensor_parallel_workers"],
+    "add": lambda r: 3.0 * r["n_embd"],
+}  # fmt: skip
+"""Vidur's name of a kernel that only moves bytes -> elements of 16 bits that it reads and writes per token."""
+
+
+def read_vidur_streams(path: Path, chip: str) -> KernelTable | None:
+    """Kernels of a Vidur ``mlp`` profile that only move bytes, as one table; None where it holds none."""
+    moved, seconds = [], []
+    for row in _records(path):
+        for name, elements in _STREAMS.items():
+            time = row.get(f"time_stats.{name}.median")
+            if time is None or time == "" or not float(time) > 0:
+                continue
+            sizes = {k: _number(row, k) for k in _SIZES}
+            moved.append(2.0 * sizes["num_tokens"] * elements(sizes))
+            seconds.append(float(time) * 1e-3)
+    if not seconds:
+        return None
+    return KernelTable(chip, "torch", "Vidur", "memory", "", {"bytes": np.array(moved)}, np.array(seconds), "vidur")
 
 
 def _number(row: Mapping[str, Any], key: str) -> float:

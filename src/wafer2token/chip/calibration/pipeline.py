@@ -13,9 +13,11 @@ import numpy.typing as npt
 from wafer2token.catalog import get
 from wafer2token.catalog.calibration_cards import CardDraft, Fitted, with_bias, write
 from wafer2token.chip.calibration.classes import PRODUCTS, Grouped, LeftOut, Report, class_cards, left_out_rows
-from wafer2token.chip.calibration.fitting import SMALL_TABLE, fit_tables, log_ratio, machine
+from wafer2token.chip.calibration.decode_kernels import MATRIX, SAME_FIT, beside_vector, by_kernel, groups_served
+from wafer2token.chip.calibration.fitting import SMALL_TABLE, fit_tables, log_ratio
 from wafer2token.chip.calibration.tables import KernelTable
-from wafer2token.chip.fits import parameter_values, same_die, traits
+from wafer2token.chip.fits import attention_format, parameter_values, same_die, traits
+from wafer2token.chip.kernels import VECTOR
 from wafer2token.chip.matmul import MatmulFit
 from wafer2token.chip.transfer import REFERENCE, Traits, transferred
 
@@ -23,12 +25,12 @@ _DEFAULT_ORDER = ("vllm", "sglang", "trtllm", "torch", "cann")
 Array = npt.NDArray[np.float64]
 _USELESS = 0.45
 """Error above which a fit is dropped and the class speaks for the chip."""
+_OTHER_ROWS, _OTHER_EVALUATIONS = 1200, 2500
+"""Rows and evaluations of the other families: there are many tables, and their fits settle early."""
 Typical = dict[tuple[str, str, bool], dict[str, float]]
 """Parameters by family, data type and whether the calls cast A."""
 _ROWS = {"grouped_gemm": 700}
 """Rows that a search looks at, where fewer than usual tell enough."""
-_SAME_FIT = {"fp16": "bf16"}
-"""Data types that one fit serves: the peaks may differ, the kernels are the same."""
 
 
 def calibrate_kernels(
@@ -46,11 +48,13 @@ def calibrate_kernels(
     grouped = _grouped(tables, families)
     typical: Typical = {}
     drafts: list[CardDraft] = []
-    for key in sorted(grouped, key=lambda k: (-sum(len(t) for t in grouped[k]), k)):
+    for key in sorted(grouped, key=lambda k: (k[2] != VECTOR, -sum(len(t) for t in grouped[k]), k)):
         chip, stack, family, dtype = key
         members = grouped[key]
+        served = groups_served(members) if family == MATRIX and (chip, stack, VECTOR, dtype) in grouped else {}
+        usual = _typical(typical, family, dtype, members[0].cast)
         result = replace(
-            _fitted(_pooled(members, grouped, key), _typical(typical, family, dtype, members[0].cast)), dtype=dtype
+            _fitted(_pooled(members, grouped, key), drafts, usual, served), dtype=dtype
         )
         report(
             f"{chip} {stack} {family} {dtype}: {result.points} points, error {result.error:.1%} ({result.held_out} held out)"
@@ -71,9 +75,16 @@ def calibrate_kernels(
             for file in _written(out, name, of, drafted)]  # fmt: skip
 
 
-def _fitted(tables: Sequence[KernelTable], typical: dict[str, float] | None) -> Fitted:
+def _fitted(
+    tables: Sequence[KernelTable],
+    drafts: Sequence[CardDraft],
+    typical: dict[str, float] | None,
+    served: Mapping[str, float],
+) -> Fitted:
     """Parameters of one chip; what a small table of products cannot tell apart is carried over by the chip's traits."""
-    if typical is None or tables[0].family not in PRODUCTS or sum(len(t) for t in tables) >= SMALL_TABLE:
+    if tables[0].family not in PRODUCTS:
+        return fit_tables(tables, beside_vector(drafts), _OTHER_ROWS, _OTHER_EVALUATIONS, typical, fixed=served)
+    if typical is None or sum(len(t) for t in tables) >= SMALL_TABLE:
         return fit_tables(tables, others=typical, rows=_ROWS.get(tables[0].family, 2000))
     own = _traits(tables[0])
     return fit_tables(tables, others=_restated(typical, REFERENCE, own))
@@ -107,10 +118,12 @@ def leave_out(tables: Iterable[KernelTable], families: Collection[str] = ()) -> 
 def _grouped(tables: Iterable[KernelTable], families: Collection[str]) -> Grouped:
     grouped: Grouped = {}
     for table in tables:
-        if (table.kv_dtype and table.kv_dtype != table.dtype) or (families and table.family not in families):
+        if families and table.family not in families:
             continue
-        dtype = _SAME_FIT.get(table.dtype, table.dtype)
-        grouped.setdefault((table.chip, table.stack, table.family, dtype), []).append(table)
+        arithmetic = SAME_FIT.get(table.dtype, table.dtype)
+        dtype = attention_format(arithmetic, table.kv_dtype) if table.kv_dtype else arithmetic
+        for part in by_kernel(table):
+            grouped.setdefault((part.chip, part.stack, part.family, dtype), []).append(part)
     return grouped
 
 
@@ -175,5 +188,6 @@ def _between_stacks(draft: CardDraft, drafts: Sequence[CardDraft], grouped: Grou
         if (other.target, other.result.family, other.result.dtype) == (draft.target, draft.result.family, draft.result.dtype) and other.stack != draft.stack:  # fmt: skip
             tables = grouped[other.target, other.stack, other.result.family, other.result.dtype]
             rows = tables[0].thinned(2000)
-            means.append(float(np.median(log_ratio(machine(rows), rows, draft.result.parameters))))
+            acc = beside_vector(drafts)(replace(rows, stack=draft.stack))
+            means.append(float(np.median(log_ratio(acc, rows, draft.result.parameters))))
     return float(np.sqrt(np.mean(np.square(means[1:])))) if len(means) > 1 else abs(draft.result.error) / 2.0

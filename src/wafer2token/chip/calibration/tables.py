@@ -16,8 +16,12 @@ _KEYS = {
     "grouped_gemm": ("experts", "n", "k"),
     "attention_prefill": ("heads", "kv_heads", "qk_dim"),
     "attention_decode": ("heads", "kv_heads", "qk_dim"),
+    "attention_decode_vector": ("heads", "kv_heads", "qk_dim"),
     "mla_prefill": ("heads", "batch"),
     "mla_decode": ("heads", "batch"),
+    "attention_index": ("batch", "q_len"),
+    "linear_prefill": ("heads", "batch"),
+    "linear_decode": ("heads", "batch"),
     "memory": ("bytes",),
     "quantise": ("elements",),
 }
