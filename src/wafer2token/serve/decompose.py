@@ -32,6 +32,7 @@ NAMES = (*PARTS, "prefill", *HOST, "hidden_s")
 HIDDEN = np.array([0.4e-6, 1.2e-6, 3.6e-6])
 """Times hidden between kernels [s] at which the terms are taken; between them they are interpolated."""
 TERMS = 2 * len(PARTS) + len(HOST)
+SEQUENCE = 2 * len(PARTS) + HOST.index("sequence_s")
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,8 @@ def figures(found: Sequence[Case], predictor: Predictor) -> list[Figure]:
         for metric in wanted:
             sign = 1.0 if metric.endswith("_ms") else -1.0
             error = math.log(values[metric] / case.measured[metric])
-            out.append(Figure(case, metric, sign, error, terms, share, start, 1.0))
+            own = terms if metric != "step_ms" else np.where(np.arange(TERMS) == SEQUENCE, 0.0, terms)
+            out.append(Figure(case, metric, sign, error, own, share, start, 1.0))
     return weighted(out)
 
 

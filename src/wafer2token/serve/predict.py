@@ -72,7 +72,9 @@ class Predictor:
         if not batch:
             return self._decode_at_tpot(case, machine)
         step = float(np.ravel(decode_step_time(case.shape, machine, plan, np.array([batch]), np.array([case.kv_len])).total)[0])
-        return _rates(case, batch * replicas, step / plan.tokens_per_step, step)
+        values = _rates(case, batch * replicas, step / plan.tokens_per_step, step)
+        forward = step - float(machine.overhead.sequence_s) * batch / plan.dp  # without sampling and answering each sequence
+        return values | {"step_ms": forward * 1e3}
 
     def _decode_at_tpot(self, case: Case, machine: Machine) -> dict[str, float]:
         goal = case.measured["tpot_ms"] / 1e3
