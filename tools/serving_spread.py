@@ -1,4 +1,4 @@
-"""Measure the spread of serving predictions by rung, sources weighted equally, and write the card ``serve_spread``.
+"""Measure the spread of serving predictions by rung, a source weighted as the root of its points, and write the card ``serve_spread``.
 
     python tools/serving_spread.py [serving.yaml]
 
@@ -27,13 +27,13 @@ from wafer2token.serve.validate import Z80, validate
 ENGINES = Path(__file__).parents[1] / "src/wafer2token/catalog/data/calibration/engines.toml"
 
 
-MOST = 0.9
+MOST, FEW = 0.9, 10
 
 
 def sigma(errors: dict[str, list[float]], part: float = 0.8) -> float:
-    """Deviation of a normal distribution whose 80% interval holds ``part`` of the points, sources weighted equally."""
+    """Deviation of a normal distribution whose 80% interval holds ``part`` of the points, a source weighted as the root of its points."""
     values = np.concatenate([np.abs(e) for e in errors.values()])
-    weights = np.concatenate([np.full(len(e), 1.0 / len(e)) for e in errors.values()])
+    weights = np.concatenate([np.full(len(e), 1.0 / np.sqrt(len(e))) for e in errors.values()])
     order = np.argsort(values)
     share = np.cumsum(weights[order]) / weights.sum()
     return float(values[order][np.searchsorted(share, part)]) / Z80
@@ -57,7 +57,7 @@ def main(points: str | None = None) -> None:
     for p in validate(points).points:
         if not p.skipped and p.weight > 0:
             found.setdefault(p.group, {}).setdefault(p.source, []).append(math.log(p.predicted / p.measured))
-    most = {rung: sigma(errors, MOST) for rung, errors in found.items()}
+    most = {rung: sigma(errors, MOST) for rung, errors in found.items() if sum(map(len, errors.values())) >= FEW}
     for rung, errors in unseen(points).items():
         for source, values in errors.items():
             found.setdefault(rung, {}).setdefault(source, []).extend(values)
