@@ -19,6 +19,7 @@ from wafer2token.catalog import get
 from wafer2token.chip.fits import platform
 from wafer2token.serve.decompose import NAMES, PARTS, Figure, figures
 from wafer2token.serve.fitting import GROUPS, REFERENCE, Fit, by_stack, errors, fit, held_out
+from wafer2token.serve.overhead import generation
 from wafer2token.serve.points import cases, read_points
 from wafer2token.serve.predict import Predictor
 
@@ -26,17 +27,20 @@ ENGINES = Path(__file__).parents[1] / "src/wafer2token/catalog/data/calibration/
 TIMES = {"step_s": "step", "sequence_s": "sequence", "prefill_s": "prefill", "hidden_s": "hidden"}
 
 
-def line(key: str, value: float, note: str) -> str:
+def line(key: str, value: str, note: str) -> str:
     """One number of a card."""
-    shown = f'"{value:.3g} s"' if key in TIMES.values() else f"{value:.3g}"
-    return f'{key} = {{ value = {shown}, grade = "measured", source = ["w2t"], note = "{note}" }}'
+    return f'{key} = {{ value = {value}, grade = "measured", source = ["w2t"], note = "{note}" }}'
 
 
 def placed(block: str, key: str, new: str, section: str) -> str:
-    """A card with one line replaced, or added at the end of its section."""
-    if re.search(rf"(?m)^{key} = ", block):
-        return re.sub(rf"(?m)^{key} = .*$", lambda _: new, block)
-    return re.sub(rf"(?m)^(\[card\.{section}\]\n(?:[a-z_]+ = .*\n)*)", lambda m: m[1] + new + "\n", block, count=1)
+    """A card with one line of a section replaced, or added at its end."""
+    head, mark, rest = block.partition(f"[card.{section}]\n")
+    body, more, tail = rest.partition("\n[")
+    if re.search(rf"(?m)^{key} = ", body):
+        body = re.sub(rf"(?m)^{key} = .*$", lambda _: new, body)
+    else:
+        body = f"{body.rstrip()}\n{new}\n".lstrip()
+    return head + mark + body + more + tail
 
 
 def card(text: str, name: str, changes: dict[str, float], note: str) -> str:
@@ -45,9 +49,20 @@ def card(text: str, name: str, changes: dict[str, float], note: str) -> str:
     end = text.find("[[card]]", start)
     block = text[start : end if end > 0 else len(text)]
     for key, value in changes.items():
-        own = TIMES.get(key, key)
-        block = placed(block, own, line(own, value, note), "times" if key in TIMES else "ratios")
-    return text[:start] + block + text[end if end > 0 else len(text) :]
+        if key in TIMES and "[card.times]" in block:
+            block = placed(block, TIMES[key], line(TIMES[key], f'"{value:.3g} s"', note), "times")
+        else:
+            block = placed(block, key, line(key, f"{value:.3g}", note), "ratios")
+    return text[:start] + block.rstrip() + "\n" + ("\n" + text[end:] if end > 0 else "")
+
+
+def with_card(text: str, stack: str, kind: str) -> str:
+    """The file with a card of a stack on a generation of chips."""
+    name = f"engine_{kind}_{stack.replace('-', '_')}"
+    if f'id = "{name}"' in text:
+        return text
+    head = f'[[card]]\nid = "{name}"\nname = "{stack} on {kind}: steps over those of other engines there"\n'
+    return text.rstrip() + f'\n\n{head}subject = "class"\ntarget = "{kind}"\nstack = "{stack}"\nfamily = "engine_generation"\n[card.ratios]\n'
 
 
 def written(text: str, found: Fit, figures_: list[Figure], stacks: list[str], kind_of: str) -> str:
@@ -62,6 +77,11 @@ def written(text: str, found: Fit, figures_: list[Figure], stacks: list[str], ki
             note = f"over {REFERENCE[kind_of]}; from {sum(1 for f in figures_ if f.case.stack in found.stacks)} figures of all stacks"
             changes = {n: float(v) for n, v in zip(NAMES, values, strict=True) if n in PARTS}
             text = card(text, f"engine_generation_{kind}", changes, note)
+    for (stack, kind), values in found.together.items():
+        if stack in stacks and kind not in REFERENCE.values():
+            n = sum(1 for f in figures_ if f.case.stack == stack and generation(f.case.chip) == kind)
+            changes = {name: float(v) for name, v in zip(NAMES, values, strict=True) if abs(v - 1.0) > 1e-3}
+            text = card(with_card(text, stack, kind), f"engine_{kind}_{stack.replace('-', '_')}", changes, f"{n} figures, over other engines there")
     return text
 
 
@@ -90,8 +110,8 @@ def main() -> None:
     if given.hold_out:
         rows |= {f"{by} held out": held_out(found, by, given.strength, best) for by in GROUPS}
     told(found, rows)
-    for name, values in {"platform": best.common, **best.stacks, **best.generations}.items():
-        print(f"{name:14}" + "  ".join(f"{n} {v:.3g}" for n, v in zip(NAMES, values, strict=True)))
+    for name, values in {"platform": best.common, **best.stacks, **best.generations, **{f"{s} {k}": v for (s, k), v in best.together.items()}}.items():
+        print(f"{name:18}" + "  ".join(f"{n} {v:.3g}" for n, v in zip(NAMES, values, strict=True)))
     if given.write:
         ENGINES.write_text(written(ENGINES.read_text("utf-8"), best, found, given.stacks, given.platform), "utf-8")
 

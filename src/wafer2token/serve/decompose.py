@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,7 +55,8 @@ class Figure:
 
 def bare(over: Overhead) -> Overhead:
     """The engine with factors of 1 and no time of the host."""
-    return replace(over, device=1.0, step_s=0.0, sequence_s=0.0, prefill_s=0.0, **dict.fromkeys(FACTORS, 1.0))
+    ones: dict[str, Any] = dict.fromkeys(FACTORS, 1.0)
+    return replace(over, device=1.0, step_s=0.0, sequence_s=0.0, prefill_s=0.0, **ones)
 
 
 def parameters(over: Overhead) -> F:
@@ -81,7 +83,7 @@ def figures(found: Sequence[Case], predictor: Predictor) -> list[Figure]:
     out = []
     for case in found:
         wanted = [m for m, suffix in scored(case) if not (m in FIRST and (suffix or case.kind in ("served", "pools")))]
-        if not wanted or case.grade not in "AB":
+        if not wanted or case.grade not in "AB" or case.kind == "best":
             continue
         try:
             values = predictor.predict(case)
@@ -182,7 +184,9 @@ def _together(case: Case, machine: Machine, plan: Plan, batch: float, terms: F, 
 
 
 def _parts(step: StepTime) -> F:
-    return np.array([float(np.ravel(getattr(step, name))[0]) for name in PARTS]) * np.array([1.0, 1.0, 1.0, _shown(step)])
+    parts: F = np.array([float(np.ravel(getattr(step, name))[0]) for name in PARTS])
+    parts[3] *= _shown(step)
+    return parts
 
 
 def _shown(step: StepTime) -> float:

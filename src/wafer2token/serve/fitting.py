@@ -30,9 +30,11 @@ STACK_SHARE = 1.0
 """How far a stack may lie off its platform, as a share of the same: half of it costs 4 to 8 points of error held out."""
 GENERATION = np.array([1.0, 1.0, 0.5, 0.5, 0.0, 0.0, 0.0, 0.0, 0.0])
 """How far a generation of chips may lie off: its kernels and links, not what the host does."""
+TOGETHER = np.array([1.0, 1.0, 0.5, 0.5, 0.0, 0.5, 0.0, 0.0, 0.5])
+"""How far a stack may lie off on one generation: an engine's own kernels and its later releases."""
 REFERENCE = {"cuda": "cuda_fp8", "cann": "cann_fp16"}
 """The generation of a platform that the parameters of stacks speak of; others are told beside it."""
-SOFT = 0.15
+SOFT = 0.3
 """Deviation of the logarithm from which on a figure counts less and less (Cauchy loss)."""
 RIDGE = 0.1
 """Weight of a parameter at one width from where it is expected, beside that of a series of figures."""
@@ -40,21 +42,23 @@ RIDGE = 0.1
 
 @dataclass(frozen=True)
 class Fit:
-    """Parameters [NAMES] of the platform and of each stack, factors [NAMES] of each generation of chips."""
+    """Parameters [NAMES] of the platform and of each stack; factors [NAMES] of generations of chips and of stacks on them."""
 
     common: F
     stacks: dict[str, F]
     generations: dict[str, F]
+    together: dict[tuple[str, str], F]
     strength: float
 
     def of(self, stack: str, kind: str) -> F:
         """Parameters of a stack on a generation; what they share for those that were not fitted."""
-        return self.stacks.get(stack, self.common) * self.generations.get(kind, np.ones(len(NAMES)))
+        one = np.ones(len(NAMES))
+        return self.stacks.get(stack, self.common) * self.generations.get(kind, one) * self.together.get((stack, kind), one)
 
 
 @dataclass(frozen=True)
 class Table:
-    """Figures as arrays [n, ...]; ``stack`` and ``kind`` [n] are places in ``names`` and ``kinds``."""
+    """Figures as arrays [n, ...]; ``stack``, ``kind`` and ``pair`` [n] are places in ``names``, ``kinds`` and ``pairs``."""
 
     terms: F
     share: F
@@ -64,16 +68,21 @@ class Table:
     weight: F
     stack: NDArray[np.int64]
     kind: NDArray[np.int64]
+    pair: NDArray[np.int64]
     names: tuple[str, ...]
     kinds: tuple[str, ...]
+    pairs: tuple[tuple[str, str], ...]
 
     @classmethod
     def of(cls, figures: Sequence[Figure]) -> Table:
         """Stacked figures."""
         names, kinds = (tuple(sorted({key(f) for f in figures})) for key in (_stack, _kind))
         columns: dict[str, Any] = {k: np.array([getattr(f, k) for f in figures]) for k in ("terms", "share", "start", "error", "sign", "weight")}
-        places = {"stack": np.array([names.index(_stack(f)) for f in figures]), "kind": np.array([kinds.index(_kind(f)) for f in figures])}
-        return cls(**columns, **places, names=names, kinds=kinds)
+        both = [(_stack(f), _kind(f)) for f in figures]
+        pairs = tuple(sorted(set(both)))
+        places = {"stack": np.array([names.index(s) for s, _ in both]), "kind": np.array([kinds.index(k) for _, k in both]),
+                  "pair": np.array([pairs.index(b) for b in both])}  # fmt: skip
+        return cls(**columns, **places, names=names, kinds=kinds, pairs=pairs)
 
     def errors(self, values: F) -> F:
         """ln(predicted / measured) [n] with parameters [n, NAMES]."""
@@ -89,7 +98,7 @@ def _kind(figure: Figure) -> str:
     return generation(figure.case.chip)
 
 
-def fit(figures: Sequence[Figure], strength: float = 1.0, near: Fit | None = None) -> Fit:
+def fit(figures: Sequence[Figure], strength: float = 0.3, near: Fit | None = None) -> Fit:
     """Parameters of the platform, its stacks and its generations for the figures.
 
     Args:
@@ -102,28 +111,32 @@ def fit(figures: Sequence[Figure], strength: float = 1.0, near: Fit | None = Non
     maker = table.kinds[0].split("_")[0]
     expected = {n: OTHERS.get(maker, {}).get(n, (PRIOR[n], WIDTH[n])) for n in NAMES}
     prior, width = np.log([expected[n][0] for n in NAMES]), np.array([expected[n][1] for n in NAMES])
-    k, s, g = len(NAMES), len(table.names), len(table.kinds)
+    k, s, g, p = len(NAMES), len(table.names), len(table.kinds), len(table.pairs)
     root = np.sqrt(table.weight)
+    others = np.array([[kind not in REFERENCE.values()] for kind in table.kinds], float)
+    apart = np.array([[kind not in REFERENCE.values()] for _, kind in table.pairs], float)
 
-    reference = np.array([[kind not in REFERENCE.values()] for kind in table.kinds], float)
-
-    def parts(x: F) -> tuple[F, F, F]:
-        own = x.reshape(1 + s + g, k) * width
-        return prior + own[0], prior + own[0] + STACK_SHARE * own[1 : 1 + s], reference * GENERATION * own[1 + s :]
+    def parts(x: F) -> tuple[F, F, F, F]:
+        own = x.reshape(1 + s + g + p, k) * width
+        return (prior + own[0], prior + own[0] + STACK_SHARE * own[1 : 1 + s], others * GENERATION * own[1 + s : 1 + s + g],
+                apart * TOGETHER * own[1 + s + g :])  # fmt: skip
 
     def loss(x: F) -> F:
-        _, stacks, kinds = parts(x)
-        z = table.errors(np.exp(stacks[table.stack] + kinds[table.kind])) / SOFT
+        _, stacks, kinds, pairs = parts(x)
+        z = table.errors(np.exp(stacks[table.stack] + kinds[table.kind] + pairs[table.pair])) / SOFT
         return np.concatenate([root * np.sqrt(np.log1p(z * z)), np.sqrt(strength * RIDGE) * x])
 
-    begin = np.zeros(((1 + s + g), k))
+    begin = np.zeros((1 + s + g + p, k))
     if near is not None:
         first = (np.log(near.common) - prior) / width
-        begin = np.array([first, *(((np.log(near.of(n, "")) - prior) / width - first) / STACK_SHARE for n in table.names),
-                          *((np.log(near.generations[q]) / width / np.maximum(GENERATION, 1e-9)) for q in table.kinds)])  # fmt: skip
+        begin[0] = first
+        begin[1 : 1 + s] = [((np.log(near.of(n, "")) - prior) / width - first) / STACK_SHARE for n in table.names]
+        begin[1 + s : 1 + s + g] = [np.log(near.generations[q]) / width / np.maximum(GENERATION, 1e-9) for q in table.kinds]
+        begin[1 + s + g :] = [np.log(near.together[q]) / width / np.maximum(TOGETHER, 1e-9) for q in table.pairs]
     found = least_squares(loss, begin.ravel(), method="trf", max_nfev=6 if near else 40)
-    common, stacks, kinds = (np.exp(p) for p in parts(found.x))
-    return Fit(common, dict(zip(table.names, stacks, strict=True)), dict(zip(table.kinds, kinds, strict=True)), strength)
+    common, stacks, kinds, pairs = (np.exp(x) for x in parts(found.x))
+    return Fit(common, dict(zip(table.names, stacks, strict=True)), dict(zip(table.kinds, kinds, strict=True)),
+               dict(zip(table.pairs, pairs, strict=True)), strength)  # fmt: skip
 
 
 def errors(figures: Sequence[Figure], found: Fit) -> F:
@@ -151,7 +164,7 @@ def family(figure: Figure) -> str:
     return "_".join(figure.case.shape.id.split("_")[:2])
 
 
-def held_out(figures: Sequence[Figure], by: str, strength: float = 1.0, near: Fit | None = None) -> F:
+def held_out(figures: Sequence[Figure], by: str, strength: float = 0.3, near: Fit | None = None) -> F:
     """Errors [n] of every figure with the parameters fitted without its source, model family or chip."""
     key = GROUPS[by]
     out = np.zeros(len(figures))

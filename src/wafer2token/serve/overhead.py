@@ -84,10 +84,9 @@ def overhead(chip_id: str, stack: str, samples: int | None = None, seed: int = 0
     chip = get("chip", chip_id)
     card, basis = _card(chip.id, platform(chip.vendor), stack)
     own = _of(card, basis, samples, seed)
-    shared = _generation_card(generation(chip.id))
-    if shared is None:
-        return own
-    return replace(own, **{n: getattr(own, n) * float(shared.ratios[n]) for n in shared.ratios})
+    for shared in _generation_cards(generation(chip.id), stack):
+        own = replace(own, **{n: getattr(own, n) * float(shared.ratios[n]) for n in shared.ratios})
+    return own
 
 
 def generation(chip_id: str) -> str:
@@ -98,9 +97,10 @@ def generation(chip_id: str) -> str:
 
 
 @cache
-def _generation_card(target: str) -> Any:
+def _generation_cards(target: str, stack: str) -> tuple[Any, ...]:
+    """What all engines, and what this one, share on a generation of chips."""
     found = [c for c in all_cards("calibration").values() if c.family == "engine_generation" and c.target == target]
-    return found[0] if found else None
+    return tuple(c for c in found if c.stack in ("any", stack))
 
 
 def _of(card: Any, basis: str, samples: int | None = None, seed: int = 0) -> Overhead:
