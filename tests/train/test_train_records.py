@@ -103,7 +103,7 @@ def test_spread_is_the_eightieth_percentile():
 def test_the_error_of_a_prediction_is_drawn_by_name():
     with recorded() as drawn:
         result = train(
-            "llama_3_1_8b", "dgx_h100", 64, 1e12, plan="tp=1,pp=1", samples=400, global_batch=256, seq_len=8192
+            "llama_3_1_8b", "dgx_h100", 64, 1e12, plan="tp=2,pp=1", samples=400, global_batch=256, seq_len=8192
         )
     named = drawn["training.fit_family_hopper.spread"]
     assert named.low < named.mid == 1.0 < named.high
