@@ -108,5 +108,5 @@ def test_the_error_of_a_prediction_is_drawn_by_name():
     named = drawn["training.fit_family_hopper.spread"]
     assert named.low < named.mid == 1.0 < named.high
     assert "training.steps.spread" in drawn
-    p5, p50, p95 = result.quantiles("step_time_s")
+    p5, _, p95 = result.quantiles("step_time_s")
     assert np.log(p95 / p5) / (2 * 1.645) == pytest.approx(result.spread, rel=0.1)
