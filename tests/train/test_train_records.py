@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from wafer2token.evidence.sampling import recorded
+from wafer2token.train import train
 from wafer2token.train.calibration import parent_of, stack_of
 from wafer2token.train.circumstances import circumstances, spread_of
 from wafer2token.train.points import borrow_plans, read_case
@@ -96,3 +98,15 @@ def test_what_is_unknown_widens_the_interval():
 def test_spread_is_the_eightieth_percentile():
     errors = np.array([0.1, -0.1, 0.1, -0.1, 5.0])
     assert spread_of(errors, np.ones(5)) == pytest.approx(0.1 / 1.2815515655446004)
+
+
+def test_the_error_of_a_prediction_is_drawn_by_name():
+    with recorded() as drawn:
+        result = train(
+            "llama_3_1_8b", "dgx_h100", 64, 1e12, plan="tp=2,pp=1", samples=400, global_batch=256, seq_len=8192
+        )
+    named = drawn["training.fit_family_hopper.spread"]
+    assert named.low < named.mid == 1.0 < named.high
+    assert "training.steps.spread" in drawn
+    p5, _, p95 = result.quantiles("step_time_s")
+    assert np.log(p95 / p5) / (2 * 1.645) == pytest.approx(result.spread, rel=0.1)
