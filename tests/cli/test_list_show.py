@@ -53,7 +53,7 @@ def test_show_for_programs():
 
 def test_list_for_programs():
     document = json.loads(w2t("list", "system", "--json").stdout)
-    assert len(document["cards"]) == 23
+    assert len(document["cards"]) == 30
     rows = list(csv.DictReader(io.StringIO(w2t("list", "chip", "--csv").stdout)))
     assert float(next(r for r in rows if r["id"] == "h20")["memory [B]"]) == 96e9
 

@@ -23,10 +23,10 @@ def group(result, name):
 def test_accuracy(result):
     whole = group(result, "pretraining")
     assert whole.n > 750
-    assert whole.weighted_median_ape < 0.10
-    assert group(result, "Ascend").weighted_median_ape < 0.14
-    assert group(result, "MoE").weighted_median_ape < 0.14
-    assert whole.median_ape < 0.75 * whole.baseline_median_ape
+    assert whole.weighted_median_ape < 0.08
+    assert group(result, "Ascend").weighted_median_ape < 0.12
+    assert group(result, "MoE").weighted_median_ape < 0.12
+    assert whole.median_ape < 0.6 * whole.baseline_median_ape
     assert 0.70 <= whole.coverage_80 <= 0.92
 
 
@@ -81,7 +81,7 @@ def predicted(row, full):
 def test_the_eight_points_that_calculon_fits():
     """Not among the points that we fit; Calculon's own fitted efficiencies come to 3.65% on them."""
     errors = [predicted(row, full) / (row[8] if full else row[9]) - 1 for row in ROWS for full in (True, False)]
-    assert np.mean(np.abs(errors)) < 0.12
+    assert np.mean(np.abs(errors)) < 0.0365
 
 
 def test_selective_recomputation_saves_what_was_published():
@@ -96,3 +96,16 @@ def test_refusals():
     base = korthikanti(*ROWS[0][:8], True, 1.0)
     with pytest.raises(CannotExpressError, match="no card"):
         read_case({**base, "hardware": {"chip_key": "Quux 9", "n_devices": 8}}, {})
+
+
+def test_the_rows_that_simumax_measured(result):
+    """Its own mean error of the step time on these rows is 5.6%."""
+    errors = [abs(p.predicted / p.measured - 1) for p in result.points if p.id.startswith("simumax") and not p.skipped]
+    assert len(errors) == 31
+    assert np.mean(errors) < 0.056
+
+
+def test_whole_runs_and_low_rank_fine_tuning_are_priced(result):
+    for name, least in (("full_run", 18), ("lora", 18)):
+        assert group(result, name).n >= least
+        assert group(result, name).median_ape < group(result, name).baseline_median_ape

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from wafer2token.catalog import get
+import numpy as np
+
+from wafer2token.catalog import all_cards, get
 from wafer2token.chip import Accelerator, accelerator
 from wafer2token.chip.fits import FamilyFit, family_fit, platform, stacks
 from wafer2token.chip.streaming import StreamFit
@@ -83,23 +85,30 @@ def streaming(acc: Accelerator) -> Accelerator:
         experts = acc.fit("grouped_gemm", dtype)
         if acc.stack == LIBRARY_EXPERTS != experts.stack and "grouped_gemm" in experts.card:
             acc = acc.with_fit("grouped_gemm", acc.fit("gemm", dtype), dtype)
-        elif experts.stack == "torch":
+        elif experts.stack == "torch" or _fused_off(acc, experts, dtype):
             acc = acc.with_fit("grouped_gemm", family_fit("", acc.vendor, None, "grouped_gemm", dtype), dtype)
     return acc
 
 
+def _fused_off(acc: Accelerator, fit: FamilyFit, dtype: str) -> bool:
+    """Whether shares of peak come from a chip of the same die with twice the peak: the class states them by traits."""
+    if fit.basis != "inherited":
+        return False
+    chips = all_cards("chip")
+    source = chips.get(get("calibration", fit.card).target)
+    own = float(np.mean(acc.peaks.get(dtype, 0.0)))
+    given = source.peak.get(dtype) if source else None
+    return given is not None and 0.0 < own < 0.5 * float(given)
+
+
 def stream_card(vendor: str) -> Any:
     """Fused element-wise kernels on a vendor's platform, else on any."""
-    from wafer2token.catalog import all_cards
-
     own = (c for c in all_cards("calibration").values() if c.family == "engine_streams" and c.target == platform(vendor))
     return next(own, None) or get("calibration", "engine_streams")
 
 
 def latent_measured(vendor: str) -> str:
     """The chip of a vendor on which latent attention was measured, "" if none."""
-    from wafer2token.catalog import all_cards
-
     chips = all_cards("chip")
     cards = sorted(all_cards("calibration").values(), key=lambda c: c.id)
     return next((c.target for c in cards if c.family == "mla_decode" and c.target in chips and chips[c.target].vendor == vendor), "")
@@ -107,8 +116,6 @@ def latent_measured(vendor: str) -> str:
 
 def known_kernel_stacks() -> set[str]:
     """Stacks whose kernels were measured on some chip."""
-    from wafer2token.catalog import all_cards
-
     cards = all_cards("calibration").values()
     return {c.stack for c in cards if c.subject != "fabric" and c.family not in ("engine", "engine_memory")}
 

@@ -38,6 +38,7 @@ class Calibrated:
     unfused_attention: float = 1.0
     biased_attention: bool = True
     time: float = 1.0
+    spread_card: str = ""
 
 
 def planner(name: str) -> float:
@@ -135,21 +136,23 @@ def calibrated(chip_id: str, vendor_line: str, precision: str, stack: str) -> Ca
             value = getattr(card, name)
             product[name] *= float(value) if value is not None else 1.0
         settings |= {name: float(getattr(card, name)) for name in SETTINGS if getattr(card, name) is not None}
-    spreads = [float(c.spread) for c in cards if c.spread is not None and c.scope in ("vendor", "family")]
+    wide = [c for c in cards if c.spread is not None and c.scope in ("vendor", "family")]
     known = any(c.scope == "family" and c.points for c in cards)
     kinds = [c for c in all_cards("training").values() if (c.scope, c.target, c.part) == ("stack", stack, "definition")]
     unfused = [float(c.unfused_attention) for c in cards if c.unfused_attention is not None]
     fused = all(c.fused_attention for c in kinds)
     software = _software(product, settings, fused)
+    stated = wide[-1] if known else found.get(("vendor", "any"))
     return Calibrated(
         software,
         stack,
-        spreads[-1] if known else float(found["vendor", "any"].spread or 1.0) if ("vendor", "any") in found else 1.0,
+        float(stated.spread or 1.0) if stated is not None else 1.0,
         sum(c.points for c in cards if c.scope == "family"),
         tuple(c.id for c in cards),
         known,
         math.prod(unfused),
         all(c.biased_attention for c in kinds),
+        spread_card=stated.id if stated is not None else "",
     )
 
 

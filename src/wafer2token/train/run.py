@@ -11,7 +11,9 @@ import numpy.typing as npt
 
 from wafer2token.chip import matmul_time
 from wafer2token.evidence.errors import InfeasibleError, InputError
-from wafer2token.train.calibration import family_of
+from wafer2token.evidence.number import Number
+from wafer2token.evidence.sampling import draw
+from wafer2token.train.calibration import Calibrated, family_of
 from wafer2token.train.job import Asked, check_job, dense_peak, flops_per_token, life, peak_ratios, settle_job
 from wafer2token.train.layer import gemm_dtype
 from wafer2token.train.memory import GIB, heaviest_stage
@@ -382,14 +384,22 @@ def _sampled(asked: Asked, best: PlanResult, ratio: Mapping[str, Array], samples
     """
     if samples is None:
         return np.array([best.step_time_s])
-    from scipy.special import ndtri
-
-    from wafer2token.evidence.sampling import quantiles
-
-    common = ndtri(quantiles("train.step", samples, seed))
-    own = ndtri(quantiles(f"train.{family_of(asked.place.chip)}.step", samples, seed))
+    common = _error_of("training.steps.spread", asked.how, samples, seed)
+    alone = "" if asked.how.measured_family else f".{family_of(asked.place.chip)}"
+    own = _error_of(f"training.{asked.how.spread_card}{alone}.spread", asked.how, samples, seed)
     middle = best.step_time_s if asked.how.measured_family else _repriced(asked, best.plan, ratio)
-    return np.asarray(np.maximum(middle * np.exp(asked.how.spread * np.sqrt(0.5) * (common + own)), _fastest(asked)))
+    return np.asarray(np.maximum(middle * common * own, _fastest(asked)))
+
+
+Z95 = 1.6448536269514722  # standard normal quantile of 95%
+
+
+def _error_of(name: str, how: Calibrated, samples: int, seed: int) -> Array:
+    """Measured over predicted time: one half of the variance that the calibration states, drawn under a dotted name."""
+    p95 = float(np.exp(how.spread * np.sqrt(0.5) * Z95))
+    note = f"measured over predicted step time; half of the variance of card {how.spread_card}"
+    number = Number(1 / p95, 1.0, p95, "1", "analyst", ("train_facts",), note=note, dist="lognormal")
+    return draw(number, name, samples, seed)
 
 
 def _fastest(asked: Asked) -> float:
