@@ -83,8 +83,15 @@ def calibrate(
         from wafer2token.chip.calibration.pipeline import calibrate_kernels
 
         files += calibrate_kernels(kernels, folder, today, note, families)
-    if families:
-        return Calibration(kind, tuple(str(f) for f in files), tuple(lines))
+    if not families:
+        files += _fabric_cards(collectives, exchange, copies, folder, today, note)
+    return Calibration(kind, tuple(str(f) for f in files), tuple(lines))
+
+
+def _fabric_cards(
+    collectives: list[Any], exchange: list[Any], copies: list[Any], folder: Path, today: date, note: Callable[[str], None]
+) -> list[Path]:
+    files: list[Path] = []
     if collectives:
         from wafer2token.fabric.calibration import calibrate_fabrics
 
@@ -98,7 +105,7 @@ def calibrate(
 
         written = calibrate_copies(copies, folder, today, note)
         files += [written] if written else []
-    return Calibration(kind, tuple(str(f) for f in files), tuple(lines))
+    return files
 
 
 @dataclass(frozen=True)
