@@ -8,14 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wafer2token.catalog import get
 from wafer2token.chip import accelerator, matmul_time
 from wafer2token.chip.calibration.aiconfigurator import weight_copies
 from wafer2token.chip.calibration.classes import dies, interval_80, left_out_rows
 from wafer2token.chip.calibration.tables import KernelTable
-from wafer2token.chip.fits import same_die
+from wafer2token.chip.fits import _fit, _of_library, _stated, family_fit, same_die, traits
 from wafer2token.chip.matmul import held_share
 from wafer2token.chip.points import rows_of
-from wafer2token.chip.transfer import REFERENCE, transferred, uncast
+from wafer2token.chip.transfer import REFERENCE, on_same_units, share_at, transferred, uncast
+from wafer2token.chip.validate import shipped
 
 
 def test_parameters_return_unchanged_from_a_round_trip():
@@ -103,3 +105,31 @@ def test_an_interval_widens_until_it_holds_a_die_that_it_has_not_seen():
     low, high = interval_80(apart)
     assert low < np.quantile(np.concatenate(apart), 0.1)
     assert high > np.quantile(np.concatenate(apart), 0.9)
+
+
+@given(share=st.floats(0.05, 1.0), slow=st.floats(0.1, 1.0), fast=st.floats(1.0, 10.0))
+def test_units_that_compute_less_in_a_cycle_reach_more_of_their_peak(share, slow, fast):
+    assert share_at(share, 1.0) == pytest.approx(share)
+    assert share - 1e-12 <= share_at(share, slow) <= 1.0
+    assert share_at(share, fast) <= share + 1e-12
+
+
+def test_measured_products_of_h20_follow_from_those_of_h100():
+    """H20 is the H100 die with a quarter of its arithmetic: carried shares predict it, shares of peak as they are do not."""
+    rows = [r for r in shipped() if r.chip == "h20" and r.family == "gemm" and not r.flag]
+    card = get("calibration", "h100_sxm_vllm_gemm_fp8")
+    plain = _of_library(_stated(_fit(card, "gemm", "inherited", None), card, "fp8"))
+    carried_over = replace(plain, values=on_same_units(plain.values, plain.of, traits(get("chip", "h20"), "fp8")))
+
+    def error(fit):
+        machine = accelerator("h20").with_fit("gemm", fit, "fp8")
+        times = [float(matmul_time(machine, *(r.columns[k] for k in ("m", "n", "k")), "fp8")) for r in rows]
+        return np.mean([abs(t / r.seconds - 1) for t, r in zip(times, rows, strict=True)])
+
+    assert len(rows) > 100
+    assert error(carried_over) < 0.15 < 0.3 < error(plain)
+
+
+def test_only_fused_arithmetic_counts_as_other_units():
+    fit = family_fit("h800_sxm", "NVIDIA", "vllm", "gemm", "bf16")
+    assert fit.values.compute == pytest.approx(family_fit("h100_sxm", "NVIDIA", "vllm", "gemm", "bf16").values.compute)

@@ -13,7 +13,7 @@ from wafer2token.chip.attention import DecodeFit, IndexFit, PrefillFit
 from wafer2token.chip.matmul import MatmulFit
 from wafer2token.chip.recurrent import RecurrentFit
 from wafer2token.chip.streaming import BackwardFit, HostFit, StreamFit
-from wafer2token.chip.transfer import REFERENCE, Traits, transferred, uncast
+from wafer2token.chip.transfer import REFERENCE, Traits, on_same_units, transferred, uncast
 from wafer2token.evidence.errors import EvidenceError, InputError, unknown
 
 FAMILIES: dict[str, type[Any]] = {
@@ -167,7 +167,7 @@ def family_fit(chip: str, vendor: str, stack: str | None, family: str, dtype: st
                 fit = _stated(_fit(card, fam, basis, spread), card, d)
                 fit = _of_library(fit) if stack is not None and stack not in ENGINES else fit
                 fit = fit if targets == own else _few_rows(fit)
-                return _power_limited(fit, chip, siblings, fam, d) if subject == "chip" and targets == siblings else fit
+                return _of_sibling(fit, chip, siblings, fam, d) if subject == "chip" and targets == siblings else fit
     raise EvidenceError(f"no calibration for {family} ({dtype}) on {chip}, nor for its class")
 
 
@@ -211,6 +211,14 @@ def _stated(fit: FamilyFit, card: Any, dtype: str) -> FamilyFit:
     if card.subject == "class":
         return replace(fit, of=REFERENCE)
     return replace(fit, of=traits(all_cards("chip")[card.target], dtype))
+
+
+def _of_sibling(fit: FamilyFit, chip: str, siblings: tuple[str, ...], family: str, dtype: str) -> FamilyFit:
+    """The fit of a chip of the same die, for what is switched on of it and how fast its units compute."""
+    fit = _power_limited(fit, chip, siblings, family, dtype)
+    if not isinstance(fit.values, MatmulFit) or fit.of is None or dtype not in all_cards("chip")[chip].peak:
+        return fit
+    return replace(fit, values=on_same_units(fit.values, fit.of, traits(all_cards("chip")[chip], dtype)))
 
 
 def _power_limited(fit: FamilyFit, chip: str, siblings: tuple[str, ...], family: str, dtype: str) -> FamilyFit:

@@ -53,6 +53,26 @@ def transferred(fit: MatmulFit, of: Traits, to: Traits, cache_power: float) -> M
     )
 
 
+def share_at(share: float, rate: float) -> float:
+    """Share of peak of the same units when they compute ``rate`` times as much in a cycle.
+
+    The time that a unit spends beside its arithmetic stays: 1 / share = 1 + beside, and beside grows with the rate.
+    """
+    return 1.0 / (1.0 + (1.0 / share - 1.0) * rate)
+
+
+FUSED = 0.7
+"""Rates per cycle nearer than this to each other are the same units: cards state clocks in more than one way."""
+
+
+def on_same_units(fit: MatmulFit, of: Traits, to: Traits) -> MatmulFit:
+    """The parameters for a chip of the same die whose units compute more or less in a cycle (fused down, as H20's)."""
+    rate = (to.unit_rate / to.clock) / (of.unit_rate / of.clock)
+    if FUSED < rate < 1.0 / FUSED:
+        return fit
+    return replace(fit, compute=share_at(fit.compute, rate), sustained=share_at(fit.sustained, rate))
+
+
 def uncast(fit: MatmulFit) -> MatmulFit:
     """The parameters without the cast of A: of a library's product on operands that are narrow already."""
     return replace(fit, cast_floor=0.0, cast=math.inf)

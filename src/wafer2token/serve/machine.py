@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-
 from wafer2token.catalog import all_cards, get
 from wafer2token.chip import Accelerator, accelerator
 from wafer2token.chip.fits import FamilyFit, family_fit, platform, stacks
@@ -85,20 +83,9 @@ def streaming(acc: Accelerator) -> Accelerator:
         experts = acc.fit("grouped_gemm", dtype)
         if acc.stack == LIBRARY_EXPERTS != experts.stack and "grouped_gemm" in experts.card:
             acc = acc.with_fit("grouped_gemm", acc.fit("gemm", dtype), dtype)
-        elif experts.stack == "torch" or _fused_off(acc, experts, dtype):
+        elif experts.stack == "torch":
             acc = acc.with_fit("grouped_gemm", family_fit("", acc.vendor, None, "grouped_gemm", dtype), dtype)
     return acc
-
-
-def _fused_off(acc: Accelerator, fit: FamilyFit, dtype: str) -> bool:
-    """Whether shares of peak come from a chip of the same die with twice the peak: the class states them by traits."""
-    if fit.basis != "inherited":
-        return False
-    chips = all_cards("chip")
-    source = chips.get(get("calibration", fit.card).target)
-    own = float(np.mean(acc.peaks.get(dtype, 0.0)))
-    given = source.peak.get(dtype) if source else None
-    return given is not None and 0.0 < own < 0.5 * float(given)
 
 
 def stream_card(vendor: str) -> Any:
