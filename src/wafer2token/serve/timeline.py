@@ -162,15 +162,18 @@ def replay(run: Run, stack: str = "vllm", overhead: Overhead | None = None) -> O
 
 
 def anchored(run: Run, part: float = 1.0, stack: str = "vllm") -> Overhead:
-    """Engine parameters with which the first ``part`` of the requests of a run get their mean tpot and ttft.
+    """Engine parameters with which the first ``part`` of the requests of a run get their tpot and ttft.
 
-    Two factors are fitted: on the device as a whole, and on what prompts do in bulk.
+    Two factors are fitted: on the device as a whole, and on what prompts do in bulk. In a run that overflows they trade
+    against each other in the means alone, so that the quartiles count as well, and the search starts from several places.
     """
     from scipy.optimize import minimize
 
     own = np.arange(len(run.requests)) < part * len(run.requests)
     start = site(run.chip, stack).machine.overhead
     osl = np.maximum(np.asarray(run.requests.osl) - 1, 1)
+    known = own & np.isfinite(run.tpot_s)
+    real = _told(run.tpot_s[known], run.ttft_s[own])
 
     def of(factors: F) -> Overhead:
         device, prefill = np.exp(np.clip(factors, -2.3, 2.3))
@@ -178,16 +181,28 @@ def anchored(run: Run, part: float = 1.0, stack: str = "vllm") -> Overhead:
 
     def missing(factors: F) -> float:
         made = replay(run, stack, of(factors))
-        token = ((made.finish_s - made.first_s) / osl)[own & np.isfinite(run.tpot_s)]
-        first = (made.first_s - made.issue_s)[own]
-        errors = math.log(float(np.mean(token)) / float(np.nanmean(run.tpot_s[own]))), math.log(float(np.mean(first)) / float(np.mean(run.ttft_s[own])))
-        return math.hypot(*errors) + 1e-3 * float(np.sum(np.abs(factors)))
+        told = _told(((made.finish_s - made.first_s) / osl)[known], (made.first_s - made.issue_s)[own])
+        return float(np.linalg.norm(WEIGHT * (told - real))) + 1e-3 * float(np.sum(np.abs(factors)))
 
-    rough = [np.array([d, p]) for d in np.linspace(-0.6, 0.6, 7) for p in np.linspace(-0.8, 0.8, 5)]
-    begin = min(rough, key=missing)
-    corners = begin + np.array([[0.0, 0.0], [0.15, 0.0], [0.0, 0.3]])
-    found = minimize(missing, begin, method="Nelder-Mead", options={"initial_simplex": corners, "maxfev": 80, "xatol": 2e-3, "fatol": 1e-4})
-    return of(found.x)
+    rough = sorted(
+        (np.array([d, p]) for d in np.linspace(-0.6, 0.6, 7) for p in np.linspace(-0.8, 0.8, 5)), key=missing
+    )
+    corners = np.array([[0.0, 0.0], [0.15, 0.0], [0.0, 0.3]])
+    found = [
+        minimize(missing, at, method="Nelder-Mead", options={"initial_simplex": at + corners, "maxfev": 60, "xatol": 2e-3, "fatol": 1e-4})
+        for at in rough[:STARTS]
+    ]
+    return of(min(found, key=lambda f: float(f.fun)).x)
+
+
+STARTS = 4
+WEIGHT = np.array([1.0, 0.3, 0.3] * 2)
+"""Of the mean and the quartiles of tpot, then of ttft."""
+
+
+def _told(tpot: F, ttft: F) -> F:
+    parts = ((float(np.mean(x)), *np.quantile(x, (0.25, 0.75))) for x in (tpot, ttft))
+    return np.log(np.maximum(np.concatenate([np.asarray(p) for p in parts]), 1e-9))
 
 
 def validate_run(path: str | Path, chip: str | None = None, model_id: str | None = None, plan: str | None = None,
