@@ -202,7 +202,7 @@ WEIGHT = np.array([1.0, 0.3, 0.3] * 2)
 
 def _told(tpot: F, ttft: F) -> F:
     parts = ((float(np.mean(x)), *np.quantile(x, (0.25, 0.75))) for x in (tpot, ttft))
-    return np.log(np.maximum(np.concatenate([np.asarray(p) for p in parts]), 1e-9))
+    return np.asarray(np.log(np.maximum([v for p in parts for v in p], 1e-9)))
 
 
 def validate_run(path: str | Path, chip: str | None = None, model_id: str | None = None, plan: str | None = None,
