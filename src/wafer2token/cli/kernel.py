@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from wafer2token.cli.output import emit, formats
+from wafer2token.evidence.errors import InputError, Problem
 
 if TYPE_CHECKING:
+    from wafer2token.chip.verb import KernelResult
     from wafer2token.study.software import SoftwareOfADate
 
 WORKLOADS = ("serving", "dense_training", "moe_training", "reinforcement_learning")
@@ -59,6 +62,7 @@ def _counts(command: Any) -> Any:
 @click.option(
     "--roofline", is_flag=True, help="The chip's roofline instead: attainable rate over arithmetic intensity."
 )
+@click.option("--html", type=click.Path(dir_okay=False), help="Write the roofline with this kernel on it as one HTML page.")
 @click.option(
     "--software-date", type=click.DateTime(["%Y-%m-%d"]), help="Software of this date instead of the measured or mature one."
 )
@@ -67,7 +71,7 @@ def _counts(command: Any) -> Any:
 @formats
 def command(
     operation: str, chip: str, size: str | None, dtype: str, weight_dtype: str | None, kv_dtype: str | None, window: float | None,
-    full: bool, eager: bool, stack: str | None, per: str, against: str | None, roofline: bool, software_date: datetime | None,
+    full: bool, eager: bool, stack: str | None, per: str, against: str | None, roofline: bool, html: str | None, software_date: datetime | None,
     workload: str, since: datetime | None, fmt: str | None, **counts: float | None,
 ) -> None:  # fmt: skip
     """How long one kernel takes on a chip, what bounds it, and how sure that is.
@@ -75,6 +79,7 @@ def command(
     \b
       w2t kernel gemm h100_sxm -m 4096 -n 8192 -k 8192 --against 910C
       w2t kernel decode 910C --batch 64 --kv-len 4096 --heads 64 --kv-heads 8 --head-dim 128
+      w2t kernel gemm h20 -m 64 -n 8192 -k 8192 --against h100_sxm --html roofline.html
       w2t kernel memory h20 --bytes "1 GB"
       w2t kernel gemm ascend_950dt -m 4096 -n 8192 -k 8192 --software-date 2027-03-01
     """
@@ -103,9 +108,21 @@ def command(
         f"{f'measured on {s.measured}' if s.measured else 'mature'} ({s.p10:.2f} - {s.p90:.2f}, {s.card})."
         for s in dated
     )
+    if html:
+        _write_page(result, html, note.strip())
     document = {**result.to_dict(), "software": [vars(s) for s in dated]}
     columns = list(vars(result.chips[0])) if fmt == "csv" else _COLUMNS
     emit(shown, columns, f"{operation} {dtype}: {_text(sizes)}", fmt, document, note.strip())
+
+
+def _write_page(result: KernelResult, file: str, note: str) -> None:
+    from wafer2token.report.kernel_page import kernel_page
+
+    try:
+        Path(file).write_text(kernel_page(result, note), encoding="utf-8")
+    except OSError as error:
+        raise InputError(Problem(f"cannot write the page: {error.strerror}", "--html", file)) from None
+    click.echo(f"wrote {file}", err=True)
 
 
 def _dated(
