@@ -4,7 +4,7 @@ import pytest
 from click.testing import CliRunner
 
 from wafer2token.chip import kernel
-from wafer2token.cli.kernel import command
+from wafer2token.cli.main import w2t
 from wafer2token.evidence.errors import InputError
 from wafer2token.study.software import software_of
 
@@ -37,7 +37,7 @@ def test_kernels_take_the_factor_and_its_width():
 
 def test_the_command_says_what_it_took():
     said = CliRunner().invoke(
-        command, ["gemm", "ascend_910c", "-m", "512", "-n", "4096", "-k", "4096", "--software-date", "2027-01-01"]
+        w2t, ["kernel", "gemm", "ascend_910c", "-m", "512", "-n", "4096", "-k", "4096", "--software-date", "2027-01-01"]
     )
     assert said.exit_code == 0
     assert "2027-01-01" in said.output
