@@ -18,11 +18,12 @@ import numpy as np
 
 from wafer2token.catalog import get
 from wafer2token.chip.fits import platform
+from wafer2token.evidence.validation import Z80
 from wafer2token.serve.decompose import figures
 from wafer2token.serve.fitting import GROUPS, fit, held_out
 from wafer2token.serve.points import cases, read_points
 from wafer2token.serve.predict import Predictor
-from wafer2token.serve.validate import Z80, validate
+from wafer2token.serve.validate import validate
 
 ENGINES = Path(__file__).parents[1] / "src/wafer2token/catalog/data/calibration/engines.toml"
 

@@ -27,10 +27,9 @@ from wafer2token.chip.machine import Accelerator, accelerator
 from wafer2token.chip.matmul import roofline_seconds
 from wafer2token.chip.points import Row, rows_of
 from wafer2token.evidence.tables import shipped_tables
-from wafer2token.evidence.validation import Point
+from wafer2token.evidence.validation import Z80, Point
 
 Array = npt.NDArray[np.float64]
-_Z80 = 1.2815515655446004
 
 
 def shipped() -> list[Row]:
@@ -101,7 +100,7 @@ def interval(fit: FamilyFit, stack: str) -> tuple[float, float]:
     """ln of the 10th and 90th percentile over the prediction: the fit's own spread, with its systematic error added
     where the point comes from other software than the fit (the spread of a class holds it already)."""
     if fit.basis == "calibrated" and stack != fit.stack:
-        extra = _Z80 * fit.bias
+        extra = Z80 * fit.bias
         return -math.hypot(fit.low, extra), math.hypot(fit.high, extra)
     return min(fit.low, 0.0), max(fit.high, 0.0)
 

@@ -8,6 +8,9 @@ from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any
 
+Z80 = 1.2815515655446004
+"""Standard normal quantile of 90%: half the width of an 80% interval in standard deviations."""
+
 
 @dataclass(frozen=True)
 class Point:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from wafer2token import __version__
 from wafer2token.chip.verb import KernelOnChip, KernelResult
 from wafer2token.evidence.units import format_quantity
@@ -30,7 +28,7 @@ def _roofline(result: KernelResult) -> Section:
     for chip in result.chips:
         own = [p for p in result.roofline if p.chip == chip.chip]
         peak = max(p.peak for p in own)
-        machines.append({"name": chip.name, "flops": peak, "bandwidth": float(np.max([p.peak / p.intensity for p in own]))})
+        machines.append({"name": chip.name, "flops": peak, "bandwidth": max(p.peak / p.intensity for p in own)})
     points = [
         {"name": result.operation, "machine": c.name, "intensity": c.flops / c.bytes, "rate": c.flops_per_s} for c in result.chips
     ]

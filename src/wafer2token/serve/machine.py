@@ -66,9 +66,9 @@ def site(on: str, stack: str | None = None, samples: int | None = None, seed: in
 def streaming(acc: Accelerator) -> Accelerator:
     """The accelerator with the element-wise kernels of serving engines, which are fused and reach memory speed.
 
-    Where none was measured on the chip, casting kernels would stand in for them, which are far slower. Experts in 16
-    bits were measured in a training library of A100 only: the class, not that chip's card, speaks for fused kernels, and
-    the dense products of the engine for one that takes both from the same library.
+    Where none was measured on the chip, casting kernels would stand in for them, which are far slower. Where a
+    chip's experts in 16 bits were measured in a training library alone, the class speaks for the fused kernels of engines;
+    an engine that takes experts and dense products from one library, and has no experts of its own, takes its dense products.
     """
     card = stream_card(acc.vendor)
     values = StreamFit(float(card.times["floor"]), float(card.ratios["memory"]))

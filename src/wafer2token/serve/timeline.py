@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from wafer2token.catalog import get
 from wafer2token.evidence.errors import InputError, Problem, W2TError
-from wafer2token.evidence.validation import Point
+from wafer2token.evidence.validation import Z80, Point
 from wafer2token.workload import model
 
 from .engine.run import Cluster, Outcome, Pool, Requests, simulate
@@ -230,7 +230,7 @@ ANCHORED = "anchored to its first third"
 
 
 def _points(run: Run, made: Outcome, group: str, part: slice, sigma: float) -> list[Point]:
-    z = 1.2815515655446004 * sigma
+    z = Z80 * sigma
     osl = np.asarray(run.requests.osl)
     predicted = {"ttft": made.first_s - made.issue_s, "e2e": made.finish_s - made.issue_s,
                  "tpot": np.where(osl > 1, (made.finish_s - made.first_s) / np.maximum(osl - 1, 1), np.nan)}  # fmt: skip

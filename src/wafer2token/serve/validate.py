@@ -11,7 +11,7 @@ from typing import Any
 
 from wafer2token.catalog import get
 from wafer2token.evidence.errors import W2TError
-from wafer2token.evidence.validation import Group, Point, Validation, summarise
+from wafer2token.evidence.validation import Z80, Group, Point, Validation, summarise
 
 from .points import RUNGS, Case, cases, read_points
 from .predict import Predictor, roofline
@@ -20,7 +20,6 @@ THROUGHPUT = ("output_tok_s_per_device", "output_tok_s", "input_tok_s_per_device
 LATENCY = ("tpot_ms", "itl_ms", "step_ms", "tpot_p50_ms", "itl_p50_ms", "latency_ms")
 FIRST = ("ttft_ms", "ttft_p50_ms")
 FIRST_GROUP = "time to first token"
-Z80 = 1.2815515655446004
 
 
 def scored(case: Case) -> list[tuple[str, str]]:

@@ -12,6 +12,7 @@ import numpy as np
 
 from wafer2token.catalog import get
 from wafer2token.evidence.errors import InfeasibleError, InputError, Problem
+from wafer2token.evidence.validation import Z80
 from wafer2token.workload import ModelShape, model
 
 from .engine.run import Outcome, simulate
@@ -29,8 +30,6 @@ from .slo import Objective, parse_slo
 from .steady import usual_formats
 from .steptime import decode_step_time
 from .system import Rules, begun_together, cluster_of, instances_in, pools_of, seen_by_client
-
-Z80 = 1.2815515655446004
 
 
 @dataclass(frozen=True)

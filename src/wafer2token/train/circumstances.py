@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from wafer2token.evidence.validation import Z80
 from wafer2token.train.points import Case
 
 Array = npt.NDArray[np.float64]
-Z80 = 1.2815515655446004  # standard normal quantile of 90%
 SHRINK = 3.0
 """Sources' worth of evidence that a circumstance costs no time."""
 

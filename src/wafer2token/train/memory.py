@@ -204,14 +204,13 @@ def heaviest_bytes(
     scores: bool = False,
 ) -> Array:
     """`memory(...).total` alone; fields of the plan broadcast, and each term stays as small as what it depends on."""
-    first = _stage_memory(shape, plan, seq_len, "first", state, framework_bytes, scores)
-    last = _stage_memory(shape, plan, seq_len, "last", state, framework_bytes, scores)
+    first, last = _ends(shape, plan, seq_len, state, framework_bytes, scores)
     return np.asarray(np.maximum(first.total, last.total))
 
 
 def heaviest_stage(shape: ModelShape, plan: Plan, seq_len: int, state: StateBytes = MIXED, scores: bool = False) -> int:
     """The stage of a plan that needs most: the first, with most micro-batches in flight, or the last, with the logits."""
-    first, last = (_stage_memory(shape, plan, seq_len, stage, state, 0.0, scores) for stage in ("first", "last"))
+    first, last = _ends(shape, plan, seq_len, state, 0.0, scores)
     return plan.pp - 1 if float(last.total) > float(first.total) else 0
 
 
@@ -224,11 +223,18 @@ def memory(
     scores: bool = False,
 ) -> Memory:
     """Peak bytes per rank: the larger of the first stage (most micro-batches in flight) and the last (logits)."""
-    first = _stage_memory(shape, plan, seq_len, "first", state, framework_bytes, scores)
-    last = _stage_memory(shape, plan, seq_len, "last", state, framework_bytes, scores)
+    first, last = _ends(shape, plan, seq_len, state, framework_bytes, scores)
     worse = last.total > first.total
     names = ("weights", "gradients", "optimizer", "activations", "temporary", "framework")
     return Memory(*(np.where(worse, getattr(last, n), getattr(first, n)) for n in names))
+
+
+def _ends(
+    shape: ModelShape, plan: Plan | PlanTable, seq_len: int, state: StateBytes, framework_bytes: float, scores: bool
+) -> tuple[Memory, Memory]:
+    """The first stage, with most micro-batches in flight, and the last, with the logits."""
+    first, last = (_stage_memory(shape, plan, seq_len, stage, state, framework_bytes, scores) for stage in ("first", "last"))
+    return first, last
 
 
 def _stage_memory(

@@ -13,14 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from wafer2token.evidence.errors import InputError, Problem
-from wafer2token.evidence.validation import Point, Validation, group, weighted_median
+from wafer2token.evidence.validation import Z80, Point, Validation, group, weighted_median
 from wafer2token.train.calibration import Calibrated
 from wafer2token.train.points import TARGETS, CannotExpressError, Case, borrow_plans, read_cases
 from wafer2token.train.predict import Prepared, prepare, seconds_of, software_of, step_seconds, to_metric
 from wafer2token.workload import train_flops_per_token
 
-Z80 = 1.2815515655446004  # standard normal quantile of 90%
-FLAT_MODEL = {"layers": "layers", "hidden": "hidden", "params_b": "params_b", "model": "name"}
 FLAT_SPLIT = ("tp", "pp", "dp", "cp", "ep", "vpp", "recompute", "zero")
 FLAT_MEASURED = (
     "tokens_per_s_per_device",
